@@ -1,0 +1,1 @@
+"""Which part is quantized when (floor 2)."""

@@ -1,0 +1,87 @@
+"""When each part of a detector is quantized: a plan is data.
+
+Stage k quantizes and trains parts 1..k and keeps the parts after k frozen in full precision
+(CR-QAT: curriculum quantization-aware training).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PlannedStage(BaseModel):
+    """One stage of a plan."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="Name of the stage, as in parameters, MLflow and DVC")
+    adds: tuple[str, ...] = Field(min_length=1, description="Parts that this stage starts to quantize and train")
+    share: float = Field(gt=0, le=1, description="Fraction of the images and of the steps, in (0, 1]")
+
+
+class CurriculumPlan(BaseModel):
+    """Ordered stages whose shares sum to 1; no part is added twice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stages: tuple[PlannedStage, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> CurriculumPlan:
+        total = sum(stage.share for stage in self.stages)
+        if abs(total - 1) > 1e-3:
+            raise ValueError(f"Shares of a plan sum to 1; these sum to {total:.4f}. Adjust `share`.")
+        added = [part for stage in self.stages for part in stage.adds]
+        if len(set(added)) != len(added):
+            raise ValueError(f"A part is added by one stage only; this plan adds {added}.")
+        return self
+
+
+@dataclass(frozen=True)
+class StageWindow:
+    """A stage with everything before it resolved: its parts, and its range of the data in [0, 1]."""
+
+    name: str
+    parts: tuple[str, ...]
+    data_start: float
+    data_stop: float
+
+
+def windows(plan: CurriculumPlan) -> list[StageWindow]:
+    """Cumulative parts and consecutive, disjoint ranges of the data, one per stage."""
+    result: list[StageWindow] = []
+    parts: tuple[str, ...] = ()
+    start = 0.0
+    for index, stage in enumerate(plan.stages):
+        parts += stage.adds
+        stop = 1.0 if index == len(plan.stages) - 1 else start + stage.share
+        result.append(StageWindow(stage.name, parts, start, stop))
+        start = stop
+    return result
+
+
+PLANS: Mapping[str, CurriculumPlan] = {
+    "single_stage": CurriculumPlan(stages=(PlannedStage(name="qat", adds=("backbone", "neck", "head"), share=1.0),)),
+    "two_stage": CurriculumPlan(
+        stages=(
+            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3),
+            PlannedStage(name="stage2_neck_head", adds=("neck", "head"), share=2 / 3),
+        )
+    ),
+    "two_stage_half": CurriculumPlan(
+        stages=(
+            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 2),
+            PlannedStage(name="stage2_neck_head", adds=("neck", "head"), share=1 / 2),
+        )
+    ),
+    "three_stage": CurriculumPlan(
+        stages=(
+            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3),
+            PlannedStage(name="stage2_neck", adds=("neck",), share=1 / 3),
+            PlannedStage(name="stage3_head", adds=("head",), share=1 / 3),
+        )
+    ),
+}

@@ -1,0 +1,1 @@
+"""Open-vocabulary detectors behind one protocol (floor 1)."""

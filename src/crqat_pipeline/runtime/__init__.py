@@ -1,0 +1,1 @@
+"""What would read the same in any project: seeds, look-ups, atomic files, progress (floor 0)."""

@@ -1,0 +1,1 @@
+"""Advances the weights: task, optimizer, loop, checkpoints (floor 3)."""

@@ -1,0 +1,126 @@
+"""The one training loop: it steps, logs, checkpoints; it knows neither boxes nor bits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from crqat_pipeline.runtime.progress import progress
+from crqat_pipeline.structures.batch import DetectionBatch
+from crqat_pipeline.training.ema import WeightAverage
+from crqat_pipeline.training.optimizer import build_optimizer, learning_rate, set_learning_rate
+from crqat_pipeline.training.resume import TrainingState, discard, load_latest, save_state
+from crqat_pipeline.training.spec import OptimizationSpec
+from crqat_pipeline.training.task import TrainingTask
+from crqat_pipeline.training.tracker import NullTracker, Tracker
+
+Batches = Callable[[int, int], Iterator[DetectionBatch]]
+"""(first batch, number of batches) -> the batches, each a function of its number alone."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """history: one row per logged step (step, losses by name, rates). seconds: wall-clock of this process's part."""
+
+    history: list[dict[str, float]]
+    resumed_from_step: int
+    seconds: float
+    tensors: dict[str, Tensor] = field(repr=False, default_factory=dict)
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; the message names the step, the terms and the last good checkpoint."""
+
+
+def train(
+    task: TrainingTask,
+    batches: Batches,
+    spec: OptimizationSpec,
+    *,
+    label: str,
+    resume_folder: Path | None = None,
+    fingerprint: str = "",
+    quantizer_parameters: Collection[nn.Parameter] = (),
+    tracker: Tracker | None = None,
+    step_metrics: Callable[[], dict[str, float]] = dict,
+    device: torch.device | str = "cpu",
+) -> TrainingResult:
+    """Run `spec.num_steps` optimizer steps, from the last checkpoint in `resume_folder` when there is one.
+
+    `fingerprint` identifies configuration and data: a checkpoint of another one is ignored. The result's tensors are
+    the final state dict (the average's, where one is kept). Raises NonFiniteLossError.
+    """
+    started = perf_counter()
+    tracker = tracker or NullTracker()
+    detector = task.detector
+    optimizer = build_optimizer(detector, spec, quantizer_parameters)
+    average = WeightAverage(detector, spec.ema_decay) if spec.ema_decay else None
+    state = TrainingState(detector, optimizer, average, history=[])
+    first_step = load_latest(resume_folder, state, fingerprint) if resume_folder else 0
+    stream = batches(first_step * spec.accumulation_steps, (spec.num_steps - first_step) * spec.accumulation_steps)
+    steps = progress(range(first_step, spec.num_steps), label, total=spec.num_steps - first_step, unit="step")
+    for step in steps:
+        rate = learning_rate(spec, step)
+        set_learning_rate(optimizer, rate)
+        losses = _accumulate(task, stream, spec, device)
+        _refuse_non_finite(losses, step, detector, resume_folder)
+        if spec.max_gradient_norm:
+            trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            nn.utils.clip_grad_norm_(trained, spec.max_gradient_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        done = step + 1
+        if average is not None:
+            average.update(detector, done)
+        if done % spec.log_every_steps == 0 or done == spec.num_steps:
+            row = {"step": float(done), "loss": sum(losses.values()), **losses, "learning_rate": rate, **step_metrics()}
+            state.history.append(row)
+            tracker.metrics({name: value for name, value in row.items() if name != "step"}, done)
+        if resume_folder and done % spec.checkpoint_every_steps == 0 and done < spec.num_steps:
+            save_state(resume_folder, state, done, fingerprint)
+    tensors = average.tensors if average is not None else detector.state_dict()
+    return TrainingResult(state.history, first_step, perf_counter() - started, dict(tensors))
+
+
+def finish(resume_folder: Path | None) -> None:
+    """Drop the checkpoints; call once the result is safely on disk."""
+    if resume_folder:
+        discard(resume_folder)
+
+
+def _accumulate(
+    task: TrainingTask, stream: Iterator[DetectionBatch], spec: OptimizationSpec, device: torch.device | str
+) -> dict[str, float]:
+    """Forward and backward over the batches of one step; mean losses by name."""
+    device_type = torch.device(device).type
+    totals: dict[str, float] = {}
+    for _ in range(spec.accumulation_steps):
+        batch = next(stream).to(device)
+        low_precision = spec.autocast == "bfloat16"
+        with torch.autocast(device_type, torch.bfloat16) if low_precision else nullcontext():
+            losses = task.losses(batch)
+        total = torch.stack([loss.float() for loss in losses.values()]).sum() / spec.accumulation_steps
+        total.backward()  # type: ignore[no-untyped-call]
+        for name, loss in losses.items():
+            totals[name] = totals.get(name, 0.0) + float(loss.detach()) / spec.accumulation_steps
+    return totals
+
+
+def _refuse_non_finite(losses: dict[str, float], step: int, model: nn.Module, folder: Path | None) -> None:
+    bad = [name for name, value in losses.items() if not math.isfinite(value)]
+    if not bad:
+        return
+    broken = [name for name, parameter in model.named_parameters() if not torch.isfinite(parameter).all()]
+    saved = sorted(folder.glob("step_*.safetensors")) if folder else []
+    raise NonFiniteLossError(
+        f"Losses must stay finite; at step {step} {', '.join(bad)} did not. First layer with non-finite weights: "
+        f"{broken[0] if broken else 'none'}. Last good checkpoint: {saved[-1].name if saved else 'none'}. "
+        "Lower the learning rate or set max_gradient_norm."
+    )

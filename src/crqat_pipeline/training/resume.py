@@ -1,0 +1,96 @@
+"""Resumable training state as safetensors: no pickle, written whole or not at all, the last two kept.
+
+Everything that a later step depends on is here: weights, optimizer moments, average, step. Batches and rates are
+functions of (seed, step), so a resumed run continues bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.training.ema import WeightAverage
+
+KEPT = 2
+PATTERN = "step_*.safetensors"
+
+
+@dataclass
+class TrainingState:
+    """The live objects that a checkpoint is taken of."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage | None
+    history: list[dict[str, float]]
+
+
+def _flatten(state: TrainingState) -> dict[str, Tensor]:
+    tensors = {f"model/{name}": value for name, value in state.model.state_dict().items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(value) for key, value in moments.items()}
+    if state.average is not None:
+        tensors |= {f"average/{name}": value for name, value in state.average.tensors.items()}
+    return {name: value.detach().contiguous().clone() for name, value in tensors.items()}
+
+
+def save_state(folder: Path, state: TrainingState, step: int, fingerprint: str) -> Path:
+    """Write the state after `step` steps and drop all but the last two. fingerprint: what the run was asked to do."""
+    path = folder / f"step_{step:08d}.safetensors"
+    metadata = {"step": str(step), "fingerprint": fingerprint, "history": json.dumps(state.history)}
+    with atomic_path(path) as temporary:
+        save_file(_flatten(state), temporary, metadata=metadata)
+    for old in sorted(folder.glob(PATTERN))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def _restore(state: TrainingState, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    state.model.load_state_dict(under("model/"))
+    moments: dict[int, dict[str, Any]] = {}
+    for name, value in under("optimizer/").items():
+        index, key = name.split("/")
+        moments.setdefault(int(index), {})[key] = value
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    if state.average is not None:
+        state.average.load(under("average/"))
+    state.history[:] = json.loads(metadata["history"])
+
+
+def load_latest(folder: Path, state: TrainingState, fingerprint: str) -> int:
+    """Restore the newest readable checkpoint of the same run; returns its step, 0 when there is none.
+
+    A damaged file is passed over in favour of the one before it; one of another configuration or data is ignored.
+    """
+    for path in sorted(folder.glob(PATTERN), reverse=True):
+        try:
+            metadata, tensors = _read(path)
+        except (SafetensorError, OSError):
+            continue
+        if metadata.get("fingerprint") == fingerprint:
+            _restore(state, tensors, metadata)
+            return int(metadata["step"])
+    return 0
+
+
+def discard(folder: Path) -> None:
+    """Remove the checkpoints of a run that is complete."""
+    for path in folder.glob(PATTERN):
+        path.unlink()

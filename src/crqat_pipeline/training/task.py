@@ -1,0 +1,64 @@
+"""What one step computes: a detector and its losses, with or without a teacher."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.distillation.objective import DistillationSpec, TeacherView, distillation_losses
+from crqat_pipeline.structures.batch import DetectionBatch
+
+
+class TrainingTask(Protocol):
+    """The loop knows nothing but this."""
+
+    detector: OpenVocabularyDetector
+
+    def losses(self, batch: DetectionBatch) -> dict[str, Tensor]:
+        """Named, weighted scalar losses of a batch; the loop minimizes their sum."""
+
+
+class SupervisedTask:
+    """The detector's own loss on ground truth."""
+
+    def __init__(self, detector: OpenVocabularyDetector) -> None:
+        self.detector = detector
+
+    def losses(self, batch: DetectionBatch) -> dict[str, Tensor]:
+        output = self.detector(batch.images_B3HW, batch.text_embeddings)
+        return self.detector.loss(output, batch.targets)
+
+
+class DistillationTask:
+    """The student's own loss plus the distillation terms of its stage; the teacher is frozen and in eval mode.
+
+    The teacher runs only what the terms need: nothing, its backbone, or the whole network.
+    """
+
+    def __init__(
+        self, student: OpenVocabularyDetector, teacher: OpenVocabularyDetector, spec: DistillationSpec
+    ) -> None:
+        self.detector = student
+        self.teacher = teacher.eval().requires_grad_(False)
+        self.spec = spec
+
+    def losses(self, batch: DetectionBatch) -> dict[str, Tensor]:
+        teacher = self._teacher_view(batch)
+        student = self.detector(
+            batch.images_B3HW, batch.text_embeddings, return_features=self.spec.needs_teacher_backbone
+        )
+        return self.detector.loss(student, batch.targets) | distillation_losses(self.spec, student, teacher)
+
+    @torch.no_grad()
+    def _teacher_view(self, batch: DetectionBatch) -> TeacherView:
+        if not self.spec.needs_teacher_head:
+            needed = self.spec.needs_teacher_backbone
+            return TeacherView(self.teacher.backbone_features(batch.images_B3HW) if needed else {})
+        output = self.teacher(batch.images_B3HW, batch.text_embeddings, return_features=True)
+        names = self.teacher.backbone_feature_names if self.spec.needs_teacher_backbone else ()
+        return TeacherView(
+            {name: output.features[name] for name in names}, output, self.teacher.assign(output, batch.targets)
+        )

@@ -1,0 +1,44 @@
+"""PKD: its identity with Pearson's r, its invariances, its refusal."""
+
+import pytest
+import torch
+
+from crqat_pipeline.distillation.pkd import pkd_loss
+
+
+def maps(seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {name: torch.randn(2, 4, side, side, generator=generator) for name, side in (("c3", 6), ("c4", 3))}
+
+
+def test_is_the_sum_over_scales_of_one_minus_pearson():
+    student, teacher = maps(0), maps(1)
+    expected = 0.0
+    for name in teacher:
+        rows = [
+            torch.corrcoef(torch.stack([student[name][:, c].flatten(), teacher[name][:, c].flatten()]))[0, 1]
+            for c in range(4)
+        ]
+        expected += 1 - torch.stack(rows).mean()
+    assert pkd_loss(student, teacher).item() == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_ignores_magnitude_and_offset_of_each_channel():
+    teacher = maps(2)
+    student = {name: 7 * value + 3 for name, value in teacher.items()}
+    assert pkd_loss(student, teacher).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_gives_the_teacher_no_gradient():
+    student = {name: value.requires_grad_() for name, value in maps(0).items()}
+    teacher = {name: value.requires_grad_() for name, value in maps(1).items()}
+    pkd_loss(student, teacher).backward()
+    assert all(value.grad is None for value in teacher.values())
+    assert all(value.grad is not None for value in student.values())
+
+
+def test_refuses_maps_of_other_shapes():
+    student = maps(0)
+    student["c4"] = student["c4"][:, :3]
+    with pytest.raises(ValueError, match=r"'c4' the teacher has \(2, 4, 3, 3\), the student \(2, 3, 3, 3\)"):
+        pkd_loss(student, maps(1))
