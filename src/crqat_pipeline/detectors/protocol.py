@@ -36,9 +36,7 @@ class OpenVocabularyDetector(nn.Module, ABC):
         """The backbone alone: feature maps (B, C, h, w) by name."""
 
     @abstractmethod
-    def forward(
-        self, images_B3HW: Tensor, text_embeddings: Tensor, *, return_features: bool = False
-    ) -> DetectorOutput:
+    def forward(self, images_B3HW: Tensor, text_embeddings: Tensor, *, return_features: bool = False) -> DetectorOutput:
         """images in [0, 1]; text_embeddings (K, D) or (B, K, D). Features by name if asked for."""
 
     @abstractmethod
@@ -50,7 +48,5 @@ class OpenVocabularyDetector(nn.Module, ABC):
         """Named scalar losses, already weighted; their sum is the task loss."""
 
     @abstractmethod
-    def detect(
-        self, output: DetectorOutput, *, score_threshold: float, max_detections: int
-    ) -> list[Detections]:
+    def detect(self, output: DetectorOutput, *, score_threshold: float, max_detections: int) -> list[Detections]:
         """Post-process: one Detections per image, best first, in pixels of the input image."""

@@ -37,7 +37,7 @@ def build_optimizer(
     groups = [group for group in groups if group["params"]]
     if not groups:
         raise ValueError("Nothing to train: no parameter requires a gradient. Name at least one part of the detector.")
-    return torch.optim.AdamW(groups, lr=spec.learning_rate)
+    return torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
 
 
 def learning_rate(spec: OptimizationSpec, step: int) -> float:

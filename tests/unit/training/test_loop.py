@@ -1,0 +1,126 @@
+"""The loop: deterministic, resumable to the bit, honest about broken losses."""
+
+import copy
+
+import pytest
+import torch
+
+from crqat_pipeline.training.loop import NonFiniteLossError, train
+from crqat_pipeline.training.resume import PATTERN
+from crqat_pipeline.training.spec import OptimizationSpec
+from crqat_pipeline.training.task import SupervisedTask
+from tests.support.random_batches import random_batches, small_detector
+
+SPEC = OptimizationSpec(
+    num_steps=6,
+    learning_rate=1e-3,
+    weight_decay=0.05,
+    schedule="cosine",
+    warmup_steps=2,
+    ema_decay=0.9,
+    log_every_steps=2,
+    checkpoint_every_steps=2,
+    max_gradient_norm=10.0,
+)
+
+
+class Killed(Exception):
+    """Stands for a process that dies."""
+
+
+def killed_after(count):
+    def batches(first, number):
+        for index, batch in enumerate(random_batches(first, number)):
+            if first + index == count:
+                raise Killed
+            yield batch
+
+    return batches
+
+
+def run(folder=None, batches=random_batches, fingerprint="a", spec=SPEC):
+    detector = small_detector().train()
+    return train(SupervisedTask(detector), batches, spec, label="test", resume_folder=folder, fingerprint=fingerprint)
+
+
+def assert_same(left, right):
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    first, second = run(), run()
+    assert first.history == second.history
+    assert_same(first.tensors, second.tensors)
+
+
+@pytest.mark.parametrize("killed_at", [1, 3, 5])
+def test_a_killed_run_continues_to_the_same_bits(tmp_path, killed_at):
+    whole = run()
+    with pytest.raises(Killed):
+        run(tmp_path, killed_after(killed_at))
+    resumed = run(tmp_path)
+    assert resumed.resumed_from_step == killed_at // 2 * 2
+    assert resumed.history == whole.history
+    assert_same(resumed.tensors, whole.tensors)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, killed_after(5))
+    newest = sorted(tmp_path.glob(PATTERN))[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    resumed = run(tmp_path)
+    assert resumed.resumed_from_step == 2
+    assert_same(resumed.tensors, run().tensors)
+
+
+def test_a_checkpoint_of_another_configuration_is_ignored(tmp_path):
+    with pytest.raises(Killed):
+        run(tmp_path, killed_after(5))
+    assert run(tmp_path, fingerprint="b").resumed_from_step == 0
+
+
+def test_the_last_two_checkpoints_are_kept(tmp_path):
+    run(tmp_path, spec=SPEC.model_copy(update={"checkpoint_every_steps": 1}))
+    assert [path.name for path in sorted(tmp_path.glob(PATTERN))] == [
+        "step_00000004.safetensors",
+        "step_00000005.safetensors",
+    ]
+
+
+def test_a_non_finite_loss_stops_with_step_layer_and_checkpoint(tmp_path):
+    class Broken(SupervisedTask):
+        calls = 0
+
+        def losses(self, batch):
+            self.calls += 1
+            losses = super().losses(batch)
+            if self.calls == 4:
+                losses["loss_box"] = losses["loss_box"] * float("nan")
+            return losses
+
+    task = Broken(small_detector().train())
+    with pytest.raises(NonFiniteLossError, match=r"at step 3 loss_box did not.*step_00000002\.safetensors"):
+        train(task, random_batches, SPEC, label="test", resume_folder=tmp_path)
+
+
+def test_accumulated_batches_give_the_gradient_of_their_mean():
+    """With accumulation, the update is that of the mean loss over the batches of a step."""
+    spec = SPEC.model_copy(update={"num_steps": 1, "accumulation_steps": 2, "ema_decay": None})
+    detector = small_detector().eval()
+    reference = copy.deepcopy(detector)
+    train(SupervisedTask(detector), random_batches, spec, label="test")
+    optimizer_step = torch.optim.AdamW(
+        [
+            {"params": [p for p in reference.parameters() if p.ndim > 1], "weight_decay": 0.05},
+            {"params": [p for p in reference.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ],
+        lr=1e-3 / 2,
+    )
+    for batch in random_batches(0, 2):
+        (sum(SupervisedTask(reference).losses(batch).values()) / 2).backward()
+    torch.nn.utils.clip_grad_norm_(reference.parameters(), 10.0)
+    optimizer_step.step()
+    for (name, got), expected in zip(detector.named_parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(got, expected, atol=1e-6), name
