@@ -1,0 +1,30 @@
+"""Nodes of the data_prep stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from crqat_pipeline.detection_data.prepared_split import PreparedSplit
+from crqat_pipeline.recipes import data
+from crqat_pipeline.recipes.specs import DataPrepSpec, RunSpec
+from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+
+Annotations = Mapping[str, Any]
+
+
+def prepare_splits(
+    spec: DataPrepSpec, run: RunSpec, report: Mapping[str, Any], train: Annotations, qat: Annotations, val: Annotations
+) -> tuple[PreparedSplit, PreparedSplit, PreparedSplit, PreparedSplit]:
+    """Teacher's, QAT's, calibration's and validation's images. `report`: the data was checked."""
+    splits = data.prepare_splits(train, qat, val, spec, run)
+    return splits.train_set, splits.qat_set, splits.calibration_set, splits.val_set
+
+
+def embed_vocabularies(
+    spec: DataPrepSpec, report: Mapping[str, Any], val: Annotations, val_lvis: Annotations
+) -> tuple[Vocabulary, TextBank, Vocabulary, TextBank]:
+    """Prompts and embeddings of the COCO-format and of the LVIS-format annotations."""
+    coco = data.embed(val, spec.text_encoder)
+    lvis = data.embed(val_lvis, spec.lvis_text_encoder or spec.text_encoder)
+    return coco.vocabulary, coco.text_bank, lvis.vocabulary, lvis.text_bank

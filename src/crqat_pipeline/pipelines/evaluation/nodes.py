@@ -1,0 +1,110 @@
+"""Nodes of the evaluation stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from crqat_pipeline.detection_data.image_folder import ImageFolder
+from crqat_pipeline.detection_data.prepared_split import PreparedSplit
+from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.recipes import evaluation_run, report_page
+from crqat_pipeline.recipes.sample import TrainingData
+from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.structures.checkpoint import Checkpoint
+from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+
+Annotations = Mapping[str, Any]
+Facts = dict[str, Any]
+
+
+def detect(
+    teacher: Checkpoint,
+    finetuned: Checkpoint,
+    ptq: Checkpoint,
+    qat: Checkpoint,
+    crqat: Checkpoint,
+    int4: Path,
+    vocabulary: Vocabulary,
+    text_bank: TextBank,
+    lvis_vocabulary: Vocabulary,
+    lvis_text_bank: TextBank,
+    val_images: ImageFolder,
+    val_set: PreparedSplit,
+    qat_images: ImageFolder,
+    qat_set: PreparedSplit,
+    spec: EvaluationSpec,
+    run: RunSpec,
+) -> tuple[dict[str, DetectionTable], Facts]:
+    """Detections of every form on every benchmark, and what only the networks tell: times, cost, alignment."""
+    sources: dict[str, Checkpoint | Path] = {
+        "teacher": teacher,
+        "finetuned": finetuned,
+        "ptq": ptq,
+        "qat": qat,
+        "crqat": crqat,
+        "int4": int4,
+    }
+    benchmarks = {
+        "coco": TrainingData(val_set, val_images, vocabulary, text_bank),
+        "lvis": TrainingData(val_set, val_images, lvis_vocabulary, lvis_text_bank),
+    }
+    if spec.on_training_images:
+        benchmarks["train"] = TrainingData(qat_set, qat_images, vocabulary, text_bank)
+    return evaluation_run.run_forms(sources, benchmarks, spec, run)
+
+
+def score(
+    detections: Mapping[str, DetectionTable],
+    val_annotations: Annotations,
+    val_annotations_lvis: Annotations,
+    qat_annotations: Annotations,
+    qat_set: PreparedSplit,
+    vocabulary: Vocabulary,
+    lvis_vocabulary: Vocabulary,
+    form_facts: Facts,
+    spec: EvaluationSpec,
+) -> tuple[Facts, pd.DataFrame]:
+    """AP of every form by every protocol, with size, cost and alignment; and AP per category."""
+    truths = {
+        "coco": evaluation_run.truth(val_annotations, vocabulary),
+        "lvis": evaluation_run.truth(val_annotations_lvis, lvis_vocabulary),
+        "train": evaluation_run.truth(qat_annotations, vocabulary, [image.id for image in qat_set.images]),
+    }
+    return evaluation_run.score_forms(detections, truths, form_facts, spec)
+
+
+def draw(
+    detections: Mapping[str, DetectionTable],
+    val_images: ImageFolder,
+    val_annotations: Annotations,
+    val_annotations_lvis: Annotations,
+    vocabulary: Vocabulary,
+    lvis_vocabulary: Vocabulary,
+    text_bank: TextBank,
+    form_facts: Facts,
+    teacher_history: pd.DataFrame,
+    finetuned_history: pd.DataFrame,
+    qat_history: pd.DataFrame,
+    stage1_history: pd.DataFrame,
+    stage2_history: pd.DataFrame,
+    spec: EvaluationSpec,
+    run: RunSpec,
+) -> tuple[str, Figure, Figure, Figure]:
+    """The report, the gallery, and the plots of AP and losses."""
+    truths = {
+        "coco": evaluation_run.truth(val_annotations, vocabulary),
+        "lvis": evaluation_run.truth(val_annotations_lvis, lvis_vocabulary),
+    }
+    histories = {
+        "teacher": teacher_history,
+        "finetuned": finetuned_history,
+        "qat": qat_history,
+        "stage1_backbone": stage1_history,
+        "stage2_neck_head": stage2_history,
+    }
+    return report_page.draw(detections, val_images, truths, vocabulary, text_bank, form_facts, histories, spec, run)

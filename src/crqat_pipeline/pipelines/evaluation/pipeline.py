@@ -1,0 +1,58 @@
+"""Runs every form over the validation images, scores it by COCO and LVIS protocols, and draws the report."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, score
+
+FORMS = {
+    "teacher": "teacher_checkpoint",
+    "finetuned": "finetuned_student",
+    "ptq": "ptq_student",
+    "qat": "qat_student",
+    "crqat": "stage2_neck_head_student",
+    "int4": "int4_model",
+}
+
+
+HISTORIES = {
+    "teacher_history": "teacher_history",
+    "finetuned_history": "finetuned_history",
+    "qat_history": "qat_history",
+    "stage1_history": "stage1_backbone_history",
+    "stage2_history": "stage2_neck_head_history",
+}
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def create_pipeline() -> Pipeline:
+    spec = {"spec": "params:evaluation"}
+    run = {"run": "params:run"}
+    truth = _same("val_annotations", "val_annotations_lvis", "vocabulary", "lvis_vocabulary")
+    prompts = _same("vocabulary", "text_bank", "lvis_vocabulary", "lvis_text_bank")
+    images = _same("val_images", "val_set", "qat_images", "qat_set")
+    nodes = [
+        Node(
+            detect,
+            inputs=FORMS | prompts | images | spec | run,
+            outputs=["detections", "form_facts"],
+            name="detect",
+        ),
+        Node(
+            score,
+            inputs=_same("detections", "form_facts", "qat_annotations", "qat_set") | truth | spec,
+            outputs=["evaluation_metrics", "per_category"],
+            name="score",
+        ),
+        Node(
+            draw,
+            inputs=_same("detections", "form_facts", "val_images", "text_bank") | truth | HISTORIES | spec | run,
+            outputs=["report", "gallery", "ap_plot", "loss_plot"],
+            name="draw",
+        ),
+    ]
+    return Pipeline(nodes, namespace="evaluation", prefix_datasets_with_namespace=False)

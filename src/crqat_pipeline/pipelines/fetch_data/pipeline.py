@@ -1,0 +1,25 @@
+"""Makes the embedded benchmark, or accepts the files given; then checks every image and annotation."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from crqat_pipeline.pipelines.fetch_data.nodes import check, make_or_accept
+
+RAW = (
+    "train_images",
+    "train_annotations",
+    "qat_images",
+    "qat_annotations",
+    "val_images",
+    "val_annotations",
+    "val_annotations_lvis",
+)
+
+
+def create_pipeline() -> Pipeline:
+    nodes = [
+        Node(make_or_accept, inputs="params:fetch_data", outputs=list(RAW), name="make_or_accept"),
+        Node(check, inputs=["params:fetch_data", *RAW], outputs="data_report", name="check"),
+    ]
+    return Pipeline(nodes, namespace="fetch_data", prefix_datasets_with_namespace=False)

@@ -1,0 +1,32 @@
+"""Nodes of the int4_export stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from crqat_pipeline.detection_data.image_folder import ImageFolder
+from crqat_pipeline.detection_data.prepared_split import PreparedSplit
+from crqat_pipeline.recipes.exporting import pack_student, verify_packed
+from crqat_pipeline.recipes.sample import TrainingData
+from crqat_pipeline.recipes.specs import ExportSpec
+from crqat_pipeline.structures.checkpoint import Checkpoint
+from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+
+
+def pack(student: Checkpoint, text_bank: TextBank) -> Callable[[Path], object]:
+    """The writer of the packed file; the catalog says where."""
+    return pack_student(student, text_bank)
+
+
+def verify(
+    path: Path,
+    student: Checkpoint,
+    images: ImageFolder,
+    calibration_set: PreparedSplit,
+    vocabulary: Vocabulary,
+    text_bank: TextBank,
+    spec: ExportSpec,
+) -> dict[str, float]:
+    """Sizes of the file, and its distance from the student: 0."""
+    return verify_packed(path, student, TrainingData(calibration_set, images, vocabulary, text_bank), spec)

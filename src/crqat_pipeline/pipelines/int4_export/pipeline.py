@@ -1,0 +1,28 @@
+"""Packs the student into two codes per byte, reads the file back, and proves that both agree."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from crqat_pipeline.pipelines.int4_export.nodes import pack, verify
+
+
+def create_pipeline() -> Pipeline:
+    nodes = [
+        Node(pack, inputs=["stage2_neck_head_student", "text_bank"], outputs="int4_model", name="pack"),
+        Node(
+            verify,
+            inputs=[
+                "int4_model",
+                "stage2_neck_head_student",
+                "qat_images",
+                "calibration_set",
+                "vocabulary",
+                "text_bank",
+                "params:int4_export",
+            ],
+            outputs="int4_export_metrics",
+            name="verify",
+        ),
+    ]
+    return Pipeline(nodes, namespace="int4_export", prefix_datasets_with_namespace=False)

@@ -1,0 +1,38 @@
+"""The training node of the QAT pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from crqat_pipeline.detection_data.image_folder import ImageFolder
+from crqat_pipeline.detection_data.prepared_split import PreparedSplit
+from crqat_pipeline.quantization import QuantSpec
+from crqat_pipeline.recipes.qat import run_stage
+from crqat_pipeline.recipes.sample import TrainingData
+from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
+from crqat_pipeline.structures.checkpoint import Checkpoint
+from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+from crqat_pipeline.training.tracker import Tracker
+
+
+def train_stage(
+    student_in: Checkpoint,
+    teacher: Checkpoint,
+    images: ImageFolder,
+    qat_set: PreparedSplit,
+    calibration_set: PreparedSplit,
+    vocabulary: Vocabulary,
+    text_bank: TextBank,
+    quantization: QuantSpec,
+    spec: QatStageSpec,
+    run: RunSpec,
+    resume_folder: Path,
+    tracker: Tracker,
+) -> tuple[Checkpoint, dict[str, float], pd.DataFrame]:
+    """Student, summary metrics and loss curves of one stage."""
+    data = TrainingData(qat_set, images, vocabulary, text_bank)
+    calibration = TrainingData(calibration_set, images, vocabulary, text_bank)
+    result = run_stage(student_in, teacher, data, calibration, quantization, spec, run, resume_folder, tracker)
+    return result.student, result.metrics, pd.DataFrame(result.history)

@@ -1,0 +1,55 @@
+"""The one QAT pipeline: plain QAT, the full-precision control and both curriculum stages are instances of it."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from crqat_pipeline.pipelines.clear_resume import clear_resume
+from crqat_pipeline.pipelines.qat_nodes import train_stage
+
+SHARED_INPUTS = (
+    "teacher_checkpoint",
+    "qat_images",
+    "qat_set",
+    "calibration_set",
+    "vocabulary",
+    "text_bank",
+    "tracker",
+)
+
+
+def qat_pipeline(name: str, student_in: str, namespace: str | None = None) -> Pipeline:
+    """Train one stage. `name` prefixes its outputs; its parameters are `<namespace>.train`."""
+    namespace = namespace or name
+    base = Pipeline(
+        [
+            Node(
+                train_stage,
+                inputs={
+                    "student_in": "student_in",
+                    "teacher": "teacher_checkpoint",
+                    "images": "qat_images",
+                    "qat_set": "qat_set",
+                    "calibration_set": "calibration_set",
+                    "vocabulary": "vocabulary",
+                    "text_bank": "text_bank",
+                    "quantization": "params:quantization",
+                    "spec": "params:train",
+                    "run": "params:run",
+                    "resume_folder": "resume",
+                    "tracker": "tracker",
+                },
+                outputs=["student", "metrics", "history"],
+                name="train",
+            ),
+            Node(clear_resume, inputs=["student", "resume"], outputs=None, name="clear_resume"),
+        ]
+    )
+    own = ("student", "metrics", "history")
+    return Pipeline(
+        base,
+        namespace=namespace,
+        inputs={"student_in": student_in, "resume": f"{name}_resume"} | {key: key for key in SHARED_INPUTS},
+        outputs={key: f"{name}_{key}" for key in own},
+        parameters={key: key for key in ("params:quantization", "params:run")},
+    )

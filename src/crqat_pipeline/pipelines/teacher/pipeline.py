@@ -1,0 +1,31 @@
+"""The full-precision detector that the student starts from and learns from: trained, or loaded."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from crqat_pipeline.pipelines.clear_resume import clear_resume
+from crqat_pipeline.pipelines.teacher.nodes import train_or_load
+
+
+def create_pipeline() -> Pipeline:
+    nodes = [
+        Node(
+            train_or_load,
+            inputs=[
+                "train_images",
+                "train_set",
+                "vocabulary",
+                "text_bank",
+                "params:detector",
+                "params:teacher",
+                "params:run",
+                "teacher_resume",
+                "tracker",
+            ],
+            outputs=["teacher_checkpoint", "teacher_metrics", "teacher_history"],
+            name="train_or_load",
+        ),
+        Node(clear_resume, inputs=["teacher_checkpoint", "teacher_resume"], outputs=None, name="clear_resume"),
+    ]
+    return Pipeline(nodes, namespace="teacher", prefix_datasets_with_namespace=False)

@@ -1,0 +1,1 @@
+"""The only room that wires objects together; no Kedro (floor 4)."""

@@ -1,0 +1,46 @@
+"""How far each student's text–region space is from the teacher's, on the teacher's positives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from crqat_pipeline.detection_data.loader_spec import LoaderSpec
+from crqat_pipeline.detection_data.training_loader import training_batches
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.evaluation.alignment import AlignmentSummary, GroupAlignment, group_alignments, summarize_alignment
+from crqat_pipeline.recipes.sample import TrainingData
+from crqat_pipeline.recipes.specs import EvaluationSpec
+from crqat_pipeline.runtime.device import choose_device
+
+
+@torch.inference_mode()
+def align_students(
+    teacher: OpenVocabularyDetector,
+    students: Mapping[str, OpenVocabularyDetector],
+    data: TrainingData,
+    spec: EvaluationSpec,
+    device_name: str,
+) -> dict[str, AlignmentSummary]:
+    """student -> distances to the teacher over `spec.alignment_images` images, against the whole vocabulary."""
+    device = choose_device(device_name)
+    loader = LoaderSpec(
+        image_size_px=spec.image_size_px,
+        batch_size=min(spec.batch_size, spec.alignment_images, len(data.split.images)),
+        num_prompts=len(data.vocabulary),
+        prompt_scope="batch",
+        use_random_synonyms=False,
+        flip_probability=0.0,
+    )
+    num_batches = -(-min(spec.alignment_images, len(data.split.images)) // loader.batch_size)
+    groups: dict[str, list[GroupAlignment]] = {name: [] for name in students}
+    teacher.to(device).eval()
+    for batch in training_batches(data.split, data.images, data.text_bank, data.vocabulary, loader, 0, 0, num_batches):
+        batch = batch.to(device)
+        expected = teacher(batch.images_B3HW, batch.text_embeddings)
+        positives = teacher.assign(expected, batch.targets)
+        for name, student in students.items():
+            got = student.to(device).eval()(batch.images_B3HW, batch.text_embeddings)
+            groups[name] += group_alignments(expected, got, positives)
+    return {name: summarize_alignment(found) for name, found in groups.items()}

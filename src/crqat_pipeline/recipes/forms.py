@@ -1,0 +1,31 @@
+"""The forms of the detector that are held against one another, in the order of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.export.packed import read_packed
+from crqat_pipeline.recipes.detector_state import rebuild
+from crqat_pipeline.structures.checkpoint import Checkpoint
+
+FORM_LABELS: Mapping[str, str] = {
+    "teacher": "Teacher (full precision)",
+    "finetuned": "Fine-tune (full precision)",
+    "ptq": "PTQ",
+    "qat": "QAT (LSQ)",
+    "crqat": "CR-QAT",
+    "int4": "CR-QAT int4 file",
+}
+"""Form -> what people read."""
+
+TEACHER, MAIN = "teacher", "crqat"
+GALLERY_FORMS = ("teacher", "qat", "crqat")
+
+
+def load_form(source: Checkpoint | Path) -> OpenVocabularyDetector:
+    """A detector in eval mode, from a checkpoint or from a packed file."""
+    if isinstance(source, Checkpoint):
+        return rebuild(source).detector
+    return read_packed(source).build().eval()

@@ -1,0 +1,132 @@
+"""One QAT stage: take a student, calibrate what is newly quantized, train, hand it on.
+
+Plain QAT, the two curriculum stages and the full-precision control are this one function with other specs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from crqat_pipeline.curriculum.apply import train_only
+from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
+from crqat_pipeline.detection_data.loader_spec import LoaderSpec
+from crqat_pipeline.detection_data.training_loader import training_batches
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
+from crqat_pipeline.recipes.data import training_vocabulary
+from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild, to_checkpoint
+from crqat_pipeline.recipes.sample import TrainingData, fingerprint
+from crqat_pipeline.recipes.scale_range import scale_range
+from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
+from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.runtime.seeding import derive_seed
+from crqat_pipeline.structures.batch import DetectionBatch
+from crqat_pipeline.structures.checkpoint import Checkpoint
+from crqat_pipeline.training.loop import train
+from crqat_pipeline.training.task import DistillationTask
+from crqat_pipeline.training.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """The student after a stage, its summary numbers, and its loss curves."""
+
+    student: Checkpoint
+    metrics: dict[str, float]
+    history: list[dict[str, float]]
+
+
+def calibration_inputs(data: TrainingData, loader: LoaderSpec, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Letterboxed images and the embeddings of all prompts that the QAT data names."""
+    columns = data.vocabulary.columns([category.id for category in data.split.categories])
+    texts_KD = data.text_bank.embeddings_KD[columns].to(device)
+    for batch in evaluation_batches(data.split, data.images, loader):
+        yield batch.images_B3HW.to(device), texts_KD
+
+
+def quantize_parts(
+    rebuilt: RebuiltDetector,
+    quantization: QuantSpec,
+    parts: tuple[str, ...],
+    calibration: TrainingData,
+    loader: LoaderSpec,
+    device: torch.device,
+) -> OpenVocabularyDetector:
+    """Quantize these parts; those not yet quantized are calibrated on the detector as it is now."""
+    detector = rebuilt.detector
+    if rebuilt.quantization is None:
+        prepare(detector, quantization)
+    detector.to(device).eval()
+    new_parts = [part for part in parts if part not in rebuilt.quantized_parts]
+    set_quantized(detector, rebuilt.quantized_parts)
+    if new_parts:
+        calibrate(detector, calibration_inputs(calibration, loader, device), new_parts)
+    set_quantized(detector, parts)
+    return detector
+
+
+def post_training_quantization(
+    teacher: Checkpoint, calibration: TrainingData, quantization: QuantSpec, run: RunSpec, image_size_px: int
+) -> Checkpoint:
+    """Calibration alone (PTQ): every part quantized, no weight trained."""
+    rebuilt = rebuild(teacher)
+    parts, loader = tuple(rebuilt.detector.parts), LoaderSpec(image_size_px=image_size_px)
+    detector = quantize_parts(rebuilt, quantization, parts, calibration, loader, choose_device(run.device))
+    return to_checkpoint(detector.state_dict(), rebuilt.row, quantization, parts, seed=run.seed, stage="ptq")
+
+
+def run_stage(
+    student: Checkpoint,
+    teacher: Checkpoint,
+    data: TrainingData,
+    calibration: TrainingData,
+    quantization: QuantSpec,
+    spec: QatStageSpec,
+    run: RunSpec,
+    resume_folder: Path | None = None,
+    tracker: Tracker | None = None,
+) -> StageResult:
+    """Train `spec.parts` on the stage's window of the data; later parts stay bit-identical and in full precision."""
+    device = choose_device(run.device)
+    rebuilt, frozen_teacher = rebuild(student), rebuild(teacher).detector.to(device)
+    detector = rebuilt.detector.to(device)
+    if spec.is_quantized:
+        detector = quantize_parts(rebuilt, quantization, spec.parts, calibration, spec.loader, device)
+    train_only(detector, spec.parts, batch_norm=spec.batch_norm)
+    split = data.split.part(*spec.data_window)
+    seed = derive_seed(run.seed, spec.name)
+
+    prompts = training_vocabulary(split, data.vocabulary)
+
+    def batches(first: int, count: int) -> Iterator[DetectionBatch]:
+        return training_batches(split, data.images, data.text_bank, prompts, spec.loader, seed, first, count)
+
+    result = train(
+        DistillationTask(detector, frozen_teacher, spec.distillation),
+        batches,
+        spec.optimization,
+        label=spec.name,
+        resume_folder=resume_folder,
+        fingerprint=fingerprint(spec, quantization, run, split, student.metadata, teacher.metadata),
+        quantizer_parameters=quantizer_parameters(detector) if spec.is_quantized else (),
+        tracker=tracker,
+        step_metrics=lambda: scale_range(detector),
+        device=device,
+    )
+    parts = spec.parts if spec.is_quantized else ()
+    checkpoint = to_checkpoint(
+        result.tensors,
+        rebuilt.row,
+        quantization if spec.is_quantized else None,
+        parts,
+        stage=spec.name,
+        seed=run.seed,
+        num_steps=spec.optimization.num_steps,
+    )
+    metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
+    return StageResult(checkpoint, metrics, result.history)

@@ -1,0 +1,130 @@
+"""The report of a run, put together from what the stages measured."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+
+from crqat_pipeline.detection_data.image_folder import ImageFolder
+from crqat_pipeline.evaluation.alignment import AlignmentSummary
+from crqat_pipeline.evaluation.comparison import ShownDetections
+from crqat_pipeline.evaluation.confusion import called_names, confusion_rows, near_synonyms
+from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.evaluation.report import render_report
+from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve, ReportData, ReportForm
+from crqat_pipeline.evaluation.result import EvaluationResult
+from crqat_pipeline.recipes.evaluation_run import Truth, evaluate_table
+from crqat_pipeline.recipes.forms import FORM_LABELS, GALLERY_FORMS, MAIN, TEACHER
+from crqat_pipeline.recipes.run_figures import ap_figure, gallery_sheet, loss_sheet
+from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+
+
+def report_forms(results: Mapping[str, EvaluationResult], facts: Mapping[str, Mapping[str, Any]]) -> list[ReportForm]:
+    """One form per label, in the order of FORM_LABELS."""
+    return [
+        ReportForm(
+            name=label,
+            evaluation=results[form],
+            size_mb=facts[form]["size_mb"],
+            bops_t=facts[form]["bops_t"],
+            latency_ms=facts[form]["milliseconds_per_image"],
+        )
+        for form, label in FORM_LABELS.items()
+        if form in results
+    ]
+
+
+def loss_curves(histories: Mapping[str, pd.DataFrame]) -> list[LossCurve]:
+    """One curve per stage that was trained; rates and scales are left out."""
+    return [
+        LossCurve(stage, history["step"].tolist(), {name: history[name].tolist() for name in _losses(history)})
+        for stage, history in histories.items()
+        if len(history)
+    ]
+
+
+def _losses(history: pd.DataFrame) -> list[str]:
+    return [name for name in history.columns if name.startswith("loss") or name in ("pkd", "trkd")]
+
+
+def gallery(
+    detections: Mapping[str, DetectionTable],
+    images: ImageFolder,
+    annotations: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    num_images: int,
+    threshold: float,
+) -> list[GalleryImage]:
+    """The same images as teacher, QAT and CR-QAT see them: the first images that have objects."""
+    with_objects = {box["image_id"] for box in annotations["annotations"]}
+    chosen = [image for image in annotations["images"] if image["id"] in with_objects][:num_images]
+    names = dict(zip(vocabulary.category_ids, vocabulary.names, strict=True))
+    return [
+        GalleryImage(
+            title=image["file_name"],
+            image=images.open(image["file_name"]),
+            detections={
+                FORM_LABELS[form]: _shown(detections[form], image["id"], names, threshold) for form in GALLERY_FORMS
+            },
+        )
+        for image in chosen
+    ]
+
+
+def _shown(table: DetectionTable, image_id: int, names: Mapping[int, str], threshold: float) -> ShownDetections:
+    rows = table.take((table.image_ids_M == image_id) & (table.scores_M >= threshold))
+    corners = np.concatenate([rows.boxes_xywh_M4[:, :2], rows.boxes_xywh_M4[:, :2] + rows.boxes_xywh_M4[:, 2:]], 1)
+    return ShownDetections(corners, tuple(names[int(one)] for one in rows.category_ids_M), rows.scores_M)
+
+
+def draw(
+    detections: Mapping[str, DetectionTable],
+    images: ImageFolder,
+    truths: Mapping[str, Truth],
+    vocabulary: Vocabulary,
+    text_bank: TextBank,
+    facts: Mapping[str, Mapping[str, Any]],
+    histories: Mapping[str, pd.DataFrame],
+    spec: EvaluationSpec,
+    run: RunSpec,
+) -> tuple[str, Figure, Figure, Figure]:
+    """The HTML report, the gallery, the plot of AP and the plot of the losses."""
+    annotations = truths["coco"].annotations
+    coco = {form: detections[f"coco/{form}"] for form in FORM_LABELS}
+    results = {
+        benchmark: {
+            form: evaluate_table(detections[f"{benchmark}/{form}"], benchmark, truths[benchmark], spec)
+            for form in FORM_LABELS
+        }
+        for benchmark in ("coco", "lvis")
+    }
+    shown = gallery(coco, images, annotations, vocabulary, spec.gallery_images, spec.gallery_threshold)
+    called = {FORM_LABELS[form]: called_names(annotations, coco[form]) for form in GALLERY_FORMS}
+    synonyms = near_synonyms(text_bank.embeddings_KD.double().numpy(), vocabulary.category_ids)
+    names = dict(zip(vocabulary.category_ids, vocabulary.names, strict=True))
+    curves = loss_curves(histories)
+    data = ReportData(
+        title="CR-QAT: full precision against 4 bits",
+        forms=report_forms(results["lvis"], facts),
+        teacher=FORM_LABELS[TEACHER],
+        main=FORM_LABELS[MAIN],
+        facts={"images": str(len(annotations["images"])), "prompts": str(len(vocabulary)), "seed": str(run.seed)},
+        loss_curves=curves,
+        confusions=confusion_rows(called, names, synonyms),
+        gallery=shown,
+        alignment={
+            FORM_LABELS[form]: AlignmentSummary(**known["alignment"])
+            for form, known in facts.items()
+            if "alignment" in known
+        },
+        latency_where=f"{platform.machine()} CPU, {torch.get_num_threads()} threads, PyTorch {torch.__version__}",
+        score_threshold=spec.gallery_threshold,
+    )
+    return render_report(data), gallery_sheet(shown, spec.gallery_threshold), ap_figure(results), loss_sheet(curves)

@@ -1,0 +1,73 @@
+"""Pictures of a run: AP of the forms, loss curves, the same images as each form sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from crqat_pipeline.evaluation.comparison import compare_detections
+from crqat_pipeline.evaluation.gallery import draw_detections, draw_marked
+from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve
+from crqat_pipeline.evaluation.result import EvaluationResult
+from crqat_pipeline.recipes.forms import FORM_LABELS, TEACHER
+
+MIN_SIDE_PX = 384
+TEACHER_COLOUR = "#2f9e8f"
+
+
+def ap_figure(results: Mapping[str, Mapping[str, EvaluationResult]]) -> Figure:
+    """Bars of AP by form, one panel per benchmark. results: benchmark -> form -> figures."""
+    figure = Figure(figsize=(4.6 * len(results), 3.2), layout="constrained")
+    axes_row = figure.subplots(1, len(results), squeeze=False)[0]
+    for axes, (benchmark, by_form) in zip(axes_row, results.items(), strict=True):
+        labels = [FORM_LABELS[form] for form in by_form]
+        values = [100 * max(0.0, result.metrics["AP"]) for result in by_form.values()]
+        bars = axes.barh(labels, values, color=["#8792a2" if form == TEACHER else "#2f6f9e" for form in by_form])
+        axes.bar_label(bars, fmt="%.1f", padding=3)
+        axes.invert_yaxis()
+        axes.set_xlim(0, max([*values, 1.0]) * 1.15)
+        axes.set_xlabel("AP in percent")
+        axes.set_title(f"{benchmark} protocol")
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def loss_sheet(curves: Sequence[LossCurve]) -> Figure:
+    """One panel per trained stage; each loss by its name, total in black."""
+    figure = Figure(figsize=(3.4 * max(1, len(curves)), 3.0), layout="constrained")
+    axes_row = figure.subplots(1, max(1, len(curves)), squeeze=False)[0]
+    for axes, curve in zip(axes_row, curves, strict=False):
+        for name, values in curve.losses.items():
+            axes.plot(curve.steps, values, label=name, color="black" if name == "loss" else None, linewidth=1.3)
+        axes.set_title(curve.stage)
+        axes.set_xlabel("step")
+        axes.legend(fontsize=7, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def gallery_sheet(entries: Sequence[GalleryImage], threshold: float) -> Figure:
+    """Rows of images, one column per form; what differs from the teacher is marked by colour and dashes."""
+    forms = list(entries[0].detections) if entries else [FORM_LABELS[TEACHER]]
+    figure = Figure(figsize=(3.6 * len(forms), 3.75 * max(1, len(entries))), layout="constrained")
+    grid = figure.subplots(max(1, len(entries)), len(forms), squeeze=False)
+    for axes_row in grid:
+        for axes in axes_row:
+            axes.axis("off")
+    for axes_row, entry in zip(grid, entries, strict=False):
+        scale = max(1, -(-MIN_SIDE_PX // min(entry.image.size)))
+        image = entry.image.resize((entry.image.width * scale, entry.image.height * scale))
+        shown = {name: found.above(threshold).scaled(scale) for name, found in entry.detections.items()}
+        teacher = shown[forms[0]]
+        for axes, name in zip(axes_row, forms, strict=True):
+            found = shown[name]
+            if name == forms[0]:
+                colours = [TEACHER_COLOUR] * len(found.labels_M)
+                picture = draw_detections(image, found.boxes_xyxy_M4, found.labels_M, found.scores_M, colours)
+            else:
+                picture = draw_marked(image, compare_detections(teacher, found))
+            axes.imshow(picture)
+            if entry is entries[0]:
+                axes.set_title(name)
+    return figure

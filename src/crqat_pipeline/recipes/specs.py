@@ -1,0 +1,113 @@
+"""One validated spec per parameter group; unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from crqat_pipeline.detection_data.loader_spec import LoaderSpec
+from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
+from crqat_pipeline.distillation.objective import DistillationSpec
+from crqat_pipeline.text_encoders.table import TextEncoderSpec
+from crqat_pipeline.training.spec import OptimizationSpec
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunSpec(_Spec):
+    """What holds for a whole run."""
+
+    seed: int = Field(ge=0, description="Every random draw follows from it")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+
+
+class FetchDataSpec(_Spec):
+    """Where images and annotations come from."""
+
+    source: Literal["open_shapes", "files"] = Field(description="Render the embedded benchmark, or check given files")
+    decode_every_image: bool = Field(default=True, description="Open each image fully, to find truncated ones")
+    open_shapes: OpenShapesSpec | None = Field(default=None, description="For source open_shapes")
+
+    @model_validator(mode="after")
+    def _has_its_source(self) -> Self:
+        if self.source == "open_shapes" and self.open_shapes is None:
+            raise ValueError("source 'open_shapes' needs the section open_shapes; got none")
+        return self
+
+
+class NamedBuilderSpec(_Spec):
+    """A row of a table and its options."""
+
+    name: str = Field(min_length=1, description="Row of the table")
+    options: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of its builder")
+
+
+class DataPrepSpec(_Spec):
+    """Which images and prompts the stages see."""
+
+    qat_images: int | None = Field(default=None, ge=1, description="Images for QAT, drawn by seed; all when absent")
+    calibration_images: int = Field(default=256, ge=1, le=256, description="Images for calibration (paper: 256)")
+    text_encoder: TextEncoderSpec = Field(description="Row of TEXT_ENCODERS for the vocabulary of the annotations")
+    lvis_text_encoder: TextEncoderSpec | None = Field(
+        default=None, description="Encoder for the LVIS vocabulary, where it differs from the first"
+    )
+
+
+class TeacherSpec(_Spec):
+    """The full-precision detector: trained here, or loaded."""
+
+    weights: str | None = Field(default=None, description="File or URL of ready weights; trained when absent")
+    loader: LoaderSpec
+    optimization: OptimizationSpec
+
+
+class QatStageSpec(_Spec):
+    """One run of the QAT loop over some parts of a detector."""
+
+    name: str = Field(min_length=1, description="Name of the stage: labels its progress and seeds its draws")
+    parts: tuple[str, ...] = Field(min_length=1, description="Parts that are trained (and quantized), in order")
+    is_quantized: bool = Field(default=True, description="False: the full-precision fine-tune, a control")
+    data_window: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="Range of the QAT images that this stage sees, as fractions"
+    )
+    batch_norm: Literal["frozen", "live"] = Field(default="frozen", description="Running statistics of trained parts")
+    loader: LoaderSpec
+    optimization: OptimizationSpec
+    distillation: DistillationSpec = Field(default_factory=DistillationSpec, description="Terms beside the task loss")
+
+    @model_validator(mode="after")
+    def _window_is_a_range(self) -> Self:
+        start, stop = self.data_window
+        if not 0 <= start < stop <= 1:
+            raise ValueError(f"data_window is a range within [0, 1]; got {self.data_window}")
+        return self
+
+
+class PtqSpec(_Spec):
+    """Calibration alone."""
+
+    image_size_px: int = Field(ge=32, description="Side of the letterboxed calibration images, in pixels")
+
+
+class ExportSpec(_Spec):
+    """How the packed file is proved equal to the student."""
+
+    image_size_px: int = Field(ge=32, description="Side of the letterboxed input, in pixels")
+    parity_images: int = Field(default=32, ge=1, description="Calibration images compared output by output")
+
+
+class EvaluationSpec(_Spec):
+    """What is measured, and what is drawn."""
+
+    image_size_px: int = Field(ge=32, description="Side of the letterboxed input, in pixels")
+    batch_size: int = Field(default=25, ge=1)
+    score_threshold: float = Field(default=0.001, ge=0, lt=1, description="On the sigmoid score")
+    max_detections: int = Field(default=300, ge=1, description="Per image: 300 for COCO and LVIS protocols")
+    backend: Literal["reference", "fast"] = Field(default="reference", description="reference: pycocotools, lvis")
+    on_training_images: bool = Field(default=False, description="Also score the QAT images (COCO protocol)")
+    alignment_images: int = Field(default=100, ge=1, description="Images for the distances to the teacher's embeddings")
+    gallery_images: int = Field(default=6, ge=0, description="Images drawn side by side in the report")
+    gallery_threshold: float = Field(default=0.3, gt=0, lt=1, description="Score from which a detection is drawn")

@@ -1,0 +1,64 @@
+"""The full-precision teacher: trained from scratch, or loaded from ready weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from crqat_pipeline.detection_data.training_loader import training_batches
+from crqat_pipeline.detectors import build_detector
+from crqat_pipeline.recipes.data import training_vocabulary
+from crqat_pipeline.recipes.detector_state import to_checkpoint
+from crqat_pipeline.recipes.qat import StageResult
+from crqat_pipeline.recipes.sample import TrainingData, fingerprint
+from crqat_pipeline.recipes.specs import NamedBuilderSpec, RunSpec, TeacherSpec
+from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.runtime.seeding import derive_seed
+from crqat_pipeline.training.loop import train
+from crqat_pipeline.training.task import SupervisedTask
+from crqat_pipeline.training.tracker import Tracker
+
+
+def make_teacher(
+    row: NamedBuilderSpec,
+    data: TrainingData,
+    spec: TeacherSpec,
+    run: RunSpec,
+    resume_folder: Path | None = None,
+    tracker: Tracker | None = None,
+) -> StageResult:
+    """Train the detector of `row` on the data, or load `spec.weights` into it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(run.seed, "teacher", "weights"))
+        detector = build_detector(row.name, **row.options)
+    if detector.embedding_dim != data.text_bank.embeddings_KD.shape[1]:
+        raise ValueError(
+            f"Detector and text encoder must agree on the embedding size; {row.name} has {detector.embedding_dim}, "
+            f"{data.text_bank.encoder} gives {data.text_bank.embeddings_KD.shape[1]}. Change detector or text_encoder."
+        )
+    if spec.weights is not None:
+        detector.load_weights(spec.weights)
+        checkpoint = to_checkpoint(detector.state_dict(), row, None, (), stage="teacher", weights=spec.weights)
+        return StageResult(checkpoint, {"seconds": 0.0}, [])
+    device = choose_device(run.device)
+    detector.to(device).train()
+    seed = derive_seed(run.seed, "teacher")
+    prompts = training_vocabulary(data.split, data.vocabulary)
+    result = train(
+        SupervisedTask(detector),
+        lambda first, count: training_batches(
+            data.split, data.images, data.text_bank, prompts, spec.loader, seed, first, count
+        ),
+        spec.optimization,
+        label="teacher",
+        resume_folder=resume_folder,
+        fingerprint=fingerprint("teacher", row, spec, run, data.split, data.text_bank.encoder),
+        tracker=tracker,
+        device=device,
+    )
+    checkpoint = to_checkpoint(
+        result.tensors, row, None, (), stage="teacher", seed=run.seed, num_steps=spec.optimization.num_steps
+    )
+    metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
+    return StageResult(checkpoint, metrics, result.history)

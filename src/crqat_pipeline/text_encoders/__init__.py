@@ -1,0 +1,16 @@
+"""From prompts to embeddings: the embedded benchmark's encoder, precomputed files, CLIP through open_clip."""
+
+from crqat_pipeline.text_encoders.cache import CachedTextEncoder
+from crqat_pipeline.text_encoders.protocol import TextEncoder
+from crqat_pipeline.text_encoders.table import TEXT_ENCODERS, TextEncoderSpec, build_text_encoder
+from crqat_pipeline.text_encoders.vocabulary_bank import bank_of_names, bank_of_synonyms
+
+__all__ = [
+    "TEXT_ENCODERS",
+    "CachedTextEncoder",
+    "TextEncoder",
+    "TextEncoderSpec",
+    "bank_of_names",
+    "bank_of_synonyms",
+    "build_text_encoder",
+]

@@ -1,0 +1,33 @@
+import pytest
+
+from crqat_pipeline.structures.category_name import plain_name, prompt_names
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("bow_(weapon)", "bow"),
+        ("cap_(headwear)", "cap"),
+        ("aerosol_can", "aerosol can"),
+        ("striped red star", "striped red star"),
+        ("Cigar ", "Cigar"),
+        ("monitor_(computer_equipment)", "monitor"),
+    ],
+)
+def test_plain_name(raw: str, plain: str) -> None:
+    assert plain_name(raw) == plain
+
+
+def test_synonyms_come_first_and_are_not_repeated() -> None:
+    assert prompt_names({"name": "bull", "synonyms": ["horned_cow", "horned cow", "bull"]}) == ("horned cow", "bull")
+
+
+def test_one_entry_may_hold_several_names() -> None:
+    assert prompt_names({"name": "Cabinet/shelf"}) == ("Cabinet", "shelf")
+    glued = "monitor_(computer_equipment) computer_monitor"
+    assert prompt_names({"name": glued, "synonyms": [glued]}) == ("monitor", "computer monitor")
+
+
+def test_a_category_without_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no name"):
+        prompt_names({"id": 3, "name": " "})
