@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -23,6 +24,8 @@ class OpenVocabularyDetector(nn.Module, ABC):
     embedding_dim: D. size_divisor: sides of input images are multiples of it, in pixels.
     An attention product that quantization may touch is a module with an attribute `attention_operands`:
     a dict from the name of an nn.Identity child, which the operand passes through, to the axis of its heads.
+    The product of regions and text is a module with `is_similarity_product = True` and, as names of nn.Identity
+    children, `similarity_operands`; it has no `attention_operands`, so it stays in full precision by default.
     """
 
     parts: Mapping[str, tuple[str, ...]]
@@ -50,3 +53,12 @@ class OpenVocabularyDetector(nn.Module, ABC):
     @abstractmethod
     def detect(self, output: DetectorOutput, *, score_threshold: float, max_detections: int) -> list[Detections]:
         """Post-process: one Detections per image, best first, in pixels of the input image."""
+
+    def load_weights(self, source: str | Path) -> object:
+        """Read ready weights from a file or URL; returns a printable report. Families that can do so override this.
+
+        Raises ValueError for what does not fit; the detector is then unchanged.
+        """
+        raise ValueError(
+            f"{type(self).__name__} reads no foreign weights; got {source}. Train a teacher, or convert the file."
+        )

@@ -1,0 +1,30 @@
+"""`crqat weights FILE`: say what a weight file is, and convert it to safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crqat_pipeline.detectors.yolo_world.conversion import describe, write_own
+
+
+@click.command("weights")
+@click.argument("source", metavar="FILE")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the weights as safetensors with crqat's own keys.")
+def command(source: str, out: Path | None) -> None:
+    """Say what FILE holds: format, version, size, what would be loaded and what skipped.
+
+    FILE is an mmyolo .pth, an Ultralytics .pt, a .safetensors, or an hf:// or https:// address of one
+    (`#sha256=…` at its end pins the content). Nothing inside the file is executed.
+    """
+    if out is not None and out.suffix != ".safetensors":
+        raise click.BadParameter(f"the name must end in .safetensors; got {out.name}.", param_hint="--out")
+    try:
+        description = describe(source)
+        click.echo(description)
+        if out is not None:
+            write_own(description, out)
+            click.echo(f"wrote {out}")
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,101 @@
+"""From a source to a local file: plain paths, hf://owner/repository/file and https:// addresses.
+
+An address may end in `#sha256=<64 hex digits>`; the file is then refused unless it has this digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from crqat_pipeline.detectors.weights.report import WeightsRefused
+from crqat_pipeline.detectors.weights.resumable import fetch_resumable
+from crqat_pipeline.runtime.atomic import atomic_path
+
+CACHE_VARIABLE = "CRQAT_CACHE"
+
+
+def local_file(source: str | Path, cache: Path | None = None) -> Path:
+    """The file itself for a path; for an address the cached copy, downloaded at the first use.
+
+    cache: folder of https downloads (default: $CRQAT_CACHE, else ~/.cache/crqat); hf:// files live in the cache of
+    huggingface_hub. Raises OSError with the reason and the manual way when the network fails, WeightsRefused for a
+    wrong digest, ValueError for an address that cannot be one.
+    """
+    address, _, fragment = str(source).partition("#")
+    expected = fragment.removeprefix("sha256=").lower() if fragment.startswith("sha256=") else None
+    if address.startswith("hf://"):
+        path = _from_hub(address)
+    elif address.startswith(("https://", "http://")):
+        if address.startswith("http://") and expected is None:
+            raise ValueError(f"{address} is not encrypted. Use https, or pin the content with #sha256=<digest>.")
+        path = _from_web(address, cache or _default_cache(), expected)
+    else:
+        return Path(source)
+    if expected is not None and sha256_of(path) != expected:
+        raise WeightsRefused(
+            f"{path.name} has sha256 {sha256_of(path)}, not {expected}. Delete {path} and download it again, or "
+            "correct the digest."
+        )
+    return path
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _default_cache() -> Path:
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen) if chosen else Path.home() / ".cache" / "crqat"
+
+
+def _from_hub(address: str) -> Path:
+    parts = address.removeprefix("hf://").split("/", 2)
+    if len(parts) < 3 or not all(parts):
+        raise ValueError(f"A hub address is hf://owner/repository/file[@revision]; got {address}.")
+    owner, repository, rest = parts
+    name, _, revision = rest.partition("@")
+    from huggingface_hub import hf_hub_download, hf_hub_url
+
+    repo_id = f"{owner}/{repository}"
+    try:
+        return Path(hf_hub_download(repo_id, name, revision=revision or None))
+    except Exception as error:  # the hub raises many unrelated types; all mean "no file"
+        url = hf_hub_url(repo_id, name, revision=revision or None)
+        raise OSError(_manual_way(address, error, url)) from error
+
+
+def _from_web(url: str, cache: Path, expected: str | None) -> Path:
+    name = Path(unquote(urlsplit(url).path)).name
+    if not name:
+        raise ValueError(f"{url} names no file. Give the address of a weight file.")
+    target = cache / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+    record = target.with_name(f"{name}.sha256")
+    if target.is_file() and record.is_file() and record.read_text() == sha256_of(target):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{name}.part")
+    try:
+        fetch_resumable(url, partial)
+    except Exception as error:  # aiohttp, socket and fsspec errors share no base class
+        raise OSError(_manual_way(url, error, url)) from error
+    digest = sha256_of(partial)
+    if expected is not None and digest != expected:
+        partial.unlink()
+        raise WeightsRefused(f"{url} has sha256 {digest}, not {expected}. Correct the address or the digest.")
+    partial.replace(target)
+    with atomic_path(record) as temporary:
+        temporary.write_text(digest)
+    return target
+
+
+def _manual_way(source: str, error: Exception, url: str) -> str:
+    reason = (str(error).splitlines() or [""])[0][:300]
+    return (
+        f"Could not download {source}: {type(error).__name__}: {reason} Without a network, fetch {url} elsewhere, "
+        "copy it here, and give its path instead."
+    )

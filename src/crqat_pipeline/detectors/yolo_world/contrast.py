@@ -1,0 +1,61 @@
+"""How a pixel's embedding is compared with text, version 1 (L2 norm) and version 2 (BatchNorm).
+
+Shape letters: B images, X images or 1 (shared text), K prompts, D embedding, P pixels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from crqat_pipeline.detectors.yolo_world.blocks import BATCH_NORM_EPS, BATCH_NORM_MOMENTUM
+
+
+class RegionTextSimilarity(nn.Module):
+    """The product of region and text embeddings. It stays in full precision by default.
+
+    Its operands pass through identity children (`similarity_operands`), so that an experiment can quantize them.
+    """
+
+    is_similarity_product = True
+    similarity_operands = ("region_operand", "text_operand")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.region_operand: nn.Module = nn.Identity()
+        self.text_operand: nn.Module = nn.Identity()
+
+    def forward(self, regions_BDP: Tensor, text_XKD: Tensor) -> Tensor:
+        """(B, P, K) inner products."""
+        product_BKP = torch.matmul(self.text_operand(text_XKD), self.region_operand(regions_BDP))
+        return product_BKP.transpose(1, 2)
+
+
+class Contrast(nn.Module):
+    """logit = exp(logit_scale) * <norm(region), text / ||text||> + bias, with one scale and bias per level.
+
+    With `is_batch_normed` (version 2) the region side goes through BatchNorm, otherwise (version 1) it is
+    divided by its L2 norm. The text is always divided by its norm here.
+    """
+
+    def __init__(self, embedding_dim: int, initial_bias: float, is_batch_normed: bool) -> None:
+        super().__init__()
+        self.logit_scale = nn.Parameter(torch.tensor(-1.0 if is_batch_normed else math.log(1 / 0.07)))
+        self.bias = nn.Parameter(torch.tensor(initial_bias))
+        self.norm = (
+            nn.BatchNorm2d(embedding_dim, eps=BATCH_NORM_EPS, momentum=BATCH_NORM_MOMENTUM) if is_batch_normed else None
+        )
+        self.similarity = RegionTextSimilarity()
+
+    def forward(self, embedding_BDHW: Tensor, text_XKD: Tensor) -> Tensor:
+        """(B, P, K) logits; P = H * W, row-major."""
+        if self.norm is not None:
+            normed_BDHW = self.norm(embedding_BDHW)
+        else:
+            normed_BDHW = functional.normalize(embedding_BDHW, dim=1)
+        unit_text_XKD = functional.normalize(text_XKD, dim=2) * self.logit_scale.exp()
+        similarity_BPK: Tensor = self.similarity(normed_BDHW.flatten(2), unit_text_XKD)
+        return similarity_BPK + self.bias

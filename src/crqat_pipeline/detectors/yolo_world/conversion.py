@@ -1,0 +1,69 @@
+"""Describe a weight file of unknown origin, and rewrite it in this project's own format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from crqat_pipeline.detectors.weights import LoadReport, WeightFile, WeightsRefused, local_file, read_weights
+from crqat_pipeline.detectors.yolo_world.detector import YoloWorld
+from crqat_pipeline.detectors.yolo_world.identity import Identity, identify
+from crqat_pipeline.detectors.yolo_world.loading import translate
+from crqat_pipeline.detectors.yolo_world.sizes import spec_of
+from crqat_pipeline.runtime.atomic import atomic_path
+
+
+@dataclass(frozen=True)
+class Description:
+    """A weight file understood: tensors under this project's keys, and how they were found."""
+
+    file: WeightFile
+    identity: Identity
+    report: LoadReport
+    tensors: dict[str, Tensor]
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(
+            tensor.numel()
+            for key, tensor in self.tensors.items()
+            if "running_" not in key and not key.endswith("num_batches_tracked")
+        )
+
+    def __str__(self) -> str:
+        lines = [str(self.report), f"  container {self.file.container}", f"  weights   {self.num_parameters:,}"]
+        if self.file.prompts:
+            shown = ", ".join(self.file.prompts[:5])
+            lines.append(f"  prompts   {len(self.file.prompts)}: {shown}{', …' if len(self.file.prompts) > 5 else ''}")
+        return "\n".join(lines)
+
+
+def describe(source: str | Path) -> Description:
+    """Read, identify and translate a file. Raises WeightsRefused when it is no complete YOLO-World of the table."""
+    path = local_file(source)
+    file = read_weights(path)
+    identity = identify(file.tensors, path.name)
+    if identity.size is None:
+        raise WeightsRefused(f"{path.name} is {identity}. Only the sizes of the detector table can be read.")
+    with torch.device("meta"):
+        spec = spec_of(identity.size, version=identity.version, embedding_dim=identity.embedding_dim)
+        expected = YoloWorld(spec).state_dict()
+    tensors, report = translate(file, identity, expected)
+    return Description(file, identity, report, tensors)
+
+
+def write_own(description: Description, target: str | Path) -> None:
+    """Write the tensors as safetensors with the detector's name and version as metadata, atomically."""
+    metadata = {
+        "format": "crqat-detector",
+        "detector": str(description.identity.size),
+        "version": str(description.identity.version),
+        "embedding_dim": str(description.identity.embedding_dim),
+        "source": description.file.path.name,
+    }
+    with atomic_path(target) as temporary:
+        save_file({key: value.contiguous() for key, value in description.tensors.items()}, temporary, metadata)

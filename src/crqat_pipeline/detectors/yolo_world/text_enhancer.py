@@ -1,0 +1,75 @@
+"""Image-pooling attention of version 1: every prompt looks at 27 pooled patches of the image.
+
+Shape letters: B images, X images or 1 (shared text), K prompts, D embedding, E width of the attention, M heads,
+C = E / M, T = 27 tokens (3 maps x 3 x 3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+POOLED_SIDE = 3
+
+
+class PooledAttention(nn.Module):
+    """Softmax attention; the four operands pass through identities so that per-head quantizers fit in."""
+
+    attention_operands = {  # noqa: RUF012 - constant of the protocol
+        "query_operand": 1,
+        "key_operand": 1,
+        "weight_operand": 1,
+        "value_operand": 1,
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query_operand: nn.Module = nn.Identity()
+        self.key_operand: nn.Module = nn.Identity()
+        self.weight_operand: nn.Module = nn.Identity()
+        self.value_operand: nn.Module = nn.Identity()
+
+    def forward(self, query_XMKC: Tensor, key_BMTC: Tensor, value_BMTC: Tensor) -> Tensor:
+        """(B, M, K, C): softmax over the tokens of query . key / sqrt(C), times value."""
+        key_BMCT = self.key_operand(key_BMTC).transpose(2, 3)
+        logits_BMKT = torch.matmul(self.query_operand(query_XMKC), key_BMCT) / math.sqrt(query_XMKC.shape[3])
+        weights_BMKT = self.weight_operand(logits_BMKT.softmax(dim=3))
+        return torch.matmul(weights_BMKT, self.value_operand(value_BMTC))
+
+
+class TextEnhancer(nn.Module):
+    """T' = T + attention(T, pooled maps). T' is not normalized again."""
+
+    def __init__(self, map_channels: Sequence[int], embedding_dim: int, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.projections = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in map_channels)
+        self.query = nn.Sequential(nn.LayerNorm(embedding_dim), nn.Linear(embedding_dim, width))
+        self.key = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        self.value = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
+        self.proj = nn.Linear(width, embedding_dim)
+        self.product = PooledAttention()
+
+    def forward(self, text_XKD: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """maps in the order P3, P4, P5; returns (B, K, D)."""
+        tokens_BTE = torch.cat(
+            [
+                functional.adaptive_max_pool2d(projection(map_BCHW), POOLED_SIDE).flatten(2).transpose(1, 2)
+                for projection, map_BCHW in zip(self.projections, maps, strict=True)
+            ],
+            dim=1,
+        )
+        mixed_BMKC = self.product(
+            self._split(self.query(text_XKD)),
+            self._split(self.key(tokens_BTE)),
+            self._split(self.value(tokens_BTE)),
+        )
+        update_BKD: Tensor = self.proj(mixed_BMKC.transpose(1, 2).flatten(2))
+        return text_XKD + update_BKD
+
+    def _split(self, rows: Tensor) -> Tensor:
+        return torch.unflatten(rows, 2, (self.num_heads, -1)).transpose(1, 2)

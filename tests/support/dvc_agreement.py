@@ -1,0 +1,154 @@
+"""What dvc.yaml should say, derived from the pipelines and the catalog, and what it does say.
+
+dvc.yaml is written by hand to be read; this keeps it from saying something else than Kedro does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline
+
+AGGREGATES = ("__default__", "crqat_full")
+IN_MEMORY = ("tracker",)
+"""Inputs that a hook puts into the catalog."""
+KINDS = ("outs", "metrics", "plots", "undeclared")
+SPECS = "crqat_pipeline.recipes.specs"
+"""No code dependency: what a stage takes from it is its parameters, and it imports the specs of every room."""
+SHARED_PARAMETERS = ("conf/base/globals.yml:data_root",)
+"""Parameters that every stage depends on."""
+
+
+@dataclass
+class StageFacts:
+    """Paths relative to the project; parameters as <file>:<key>."""
+
+    cmd: str = ""
+    deps: set[str] = field(default_factory=set)
+    outs: set[str] = field(default_factory=set)
+    metrics: set[str] = field(default_factory=set)
+    plots: set[str] = field(default_factory=set)
+    params: set[str] = field(default_factory=set)
+
+
+def stage_pipelines() -> dict[str, Pipeline]:
+    return {name: each for name, each in pipelines.items() if name not in AGGREGATES}
+
+
+def load_catalog(project: Path, env: str = "base") -> Any:
+    """The catalog of an environment, with the pipelines registered."""
+    bootstrap_project(project)
+    with KedroSession.create(project_path=project, env=env, save_on_close=False) as session:
+        return session.load_context().catalog
+
+
+def parameter_files(project: Path) -> dict[str, str]:
+    """Top-level key of a parameter -> its file in conf/base."""
+    files = sorted((project / "conf" / "base").glob("parameters*.yml"))
+    return {
+        key: path.relative_to(project).as_posix()
+        for path in files
+        for key in yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    }
+
+
+def kind_of(catalog: Any, name: str) -> str:
+    """What the entry says DVC does with it; raises ValueError for an entry that does not say."""
+    kind = (getattr(catalog.get(name), "metadata", None) or {}).get("dvc", {}).get("kind")
+    if kind not in KINDS:
+        raise ValueError(f"{name}: the catalog entry needs metadata.dvc.kind, one of {', '.join(KINDS)}; got {kind!r}.")
+    return str(kind)
+
+
+def derived_stages(project: Path) -> dict[str, StageFacts]:
+    """Stage by stage, what follows from nodes and catalog."""
+    catalog = load_catalog(project)
+    files = parameter_files(project)
+
+    def declared(names: Iterable[str]) -> list[tuple[str, str]]:
+        stored = [name for name in names if not name.startswith("params:") and name not in IN_MEMORY]
+        pairs = [(kind_of(catalog, name), str(catalog.get(name)._filepath)) for name in stored]
+        return [(kind, Path(path).relative_to(project).as_posix()) for kind, path in pairs if kind != "undeclared"]
+
+    facts = {}
+    for stage, pipeline in stage_pipelines().items():
+        one = StageFacts(cmd=f"kedro run --pipelines={stage} --env=base")
+        one.deps = {path for _, path in declared(pipeline.inputs())}
+        for kind, path in declared(pipeline.all_outputs()):
+            getattr(one, kind).add(path)
+        keys = [name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")]
+        one.params = {f"{files[key.split('.')[0]]}:{key}" for key in keys} | set(SHARED_PARAMETERS)
+        facts[stage] = one
+    return facts
+
+
+def written_stages(project: Path) -> dict[str, StageFacts]:
+    """What dvc.yaml says, as DVC itself reads it. Code dependencies (src/) are left out."""
+    from dvc.dependency.param import ParamsDependency
+    from dvc.repo import Repo
+
+    facts = {}
+    with Repo(str(project)) as repo:
+        for stage in repo.index.stages:
+            one = StageFacts(cmd=str(stage.cmd))
+            for dep in stage.deps:
+                if isinstance(dep, ParamsDependency):
+                    one.params |= {f"{dep.def_path}:{key}" for key in dep.params}
+                elif not dep.def_path.startswith("src/"):
+                    one.deps.add(dep.def_path)
+            for out in stage.outs:
+                kind = "metrics" if out.metric else "plots" if out.plot else "outs"
+                getattr(one, kind).add(out.def_path)
+            facts[stage.name] = one
+    return facts
+
+
+def disagreements(derived: dict[str, StageFacts], written: dict[str, StageFacts]) -> list[str]:
+    """One line per difference; empty when dvc.yaml agrees."""
+    lines = [f"dvc.yaml lacks the stage {stage}" for stage in sorted(derived.keys() - written.keys())]
+    lines += [
+        f"dvc.yaml has the stage {stage}, which is no pipeline" for stage in sorted(written.keys() - derived.keys())
+    ]
+    for stage in sorted(derived.keys() & written.keys()):
+        right, said = derived[stage], written[stage]
+        if right.cmd != said.cmd:
+            lines.append(f"{stage}: cmd is {said.cmd!r}, should be {right.cmd!r}")
+        for kind in ("deps", "outs", "metrics", "plots", "params"):
+            should, does = getattr(right, kind), getattr(said, kind)
+            lines += [f"{stage}: {kind} lacks {item}" for item in sorted(should - does)]
+            lines += [
+                f"{stage}: {kind} has {item}, which the catalog does not know there" for item in sorted(does - should)
+            ]
+    return lines
+
+
+def code_disagreements(project: Path) -> list[str]:
+    """Modules that a stage imports (at any depth) and that no src/ dependency of it covers."""
+    import grimp
+    from dvc.repo import Repo
+
+    graph = grimp.build_graph("crqat_pipeline")
+    graph.remove_module(SPECS)
+    lines = []
+    with Repo(str(project)) as repo:
+        stages = {stage.name: stage for stage in repo.index.stages}
+    for name, stage in stages.items():
+        covered = [dep.def_path for dep in stage.deps if dep.def_path.startswith("src/")]
+        roots = {f"crqat_pipeline.pipelines.{name}"} | graph.find_descendants(f"crqat_pipeline.pipelines.{name}")
+        imported = set().union(*(graph.find_upstream_modules(root) for root in roots)) | roots
+        for module in sorted(imported):
+            path = "src/" + module.replace(".", "/")
+            is_package_file = (project / path).is_dir()
+            if is_package_file or ".catalog_io" in module:
+                continue  # __init__ files hold docstrings and re-exports; datasets do not change what is in a file
+            if not any(f"{path}.py" == each or path.startswith(f"{each}/") for each in covered):
+                lines.append(f"{name}: deps lacks {path}.py")
+        lines += [f"{name}: deps has {each}, which does not exist" for each in covered if not (project / each).exists()]
+    return lines

@@ -1,0 +1,107 @@
+"""Sources: caching, going on after an interruption, digests, and failing with a way out."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from crqat_pipeline.detectors.weights import WeightsRefused, local_file
+from crqat_pipeline.detectors.weights import resumable as resumable_module
+from crqat_pipeline.detectors.weights.resumable import fetch_resumable
+
+CONTENT = bytes(range(256)) * 40
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    sent_bytes = 0
+    has_ranges = True
+
+    def _reply(self, is_body_wanted: bool) -> None:
+        body, status = CONTENT, 200
+        asked = self.headers.get("Range")
+        if asked and self.has_ranges:
+            first, last = asked.removeprefix("bytes=").split("-")
+            body, status = CONTENT[int(first) : int(last or len(CONTENT)) + 1], 206
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if self.has_ranges:
+            self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+        if is_body_wanted:
+            type(self).sent_bytes += len(body)
+            self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self._reply(True)
+
+    def do_HEAD(self) -> None:
+        self._reply(False)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(params=[True, False], ids=["ranges", "no_ranges"])
+def server(request: pytest.FixtureRequest) -> Iterator[tuple[str, type[_Handler]]]:
+    handler = type("Handler", (_Handler,), {"sent_bytes": 0, "has_ranges": request.param})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}/w.pt", handler
+        running.shutdown()
+
+
+def test_a_download_is_cached_and_repaired(server: tuple[str, type[_Handler]], tmp_path: Path) -> None:
+    url, handler = server
+    path = local_file(f"{url}#sha256={DIGEST}", cache=tmp_path)
+    assert path.name == "w.pt"
+    assert path.read_bytes() == CONTENT
+    sent = handler.sent_bytes
+    assert local_file(f"{url}#sha256={DIGEST.upper()}", cache=tmp_path) == path
+    assert handler.sent_bytes == sent, "the second use reads the cache"
+    path.write_bytes(b"damaged")
+    assert local_file(f"{url}#sha256={DIGEST}", cache=tmp_path).read_bytes() == CONTENT
+
+
+def test_an_interrupted_download_goes_on(
+    server: tuple[str, type[_Handler]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, handler = server
+    monkeypatch.setattr(resumable_module, "BLOCK_BYTES", 1000)
+    partial = tmp_path / "w.pt.part"
+    partial.write_bytes(CONTENT[:9000])
+    fetch_resumable(url, partial)
+    assert partial.read_bytes() == CONTENT
+    assert handler.sent_bytes == (len(CONTENT) - 9000 if handler.has_ranges else len(CONTENT))
+
+
+def test_a_wrong_digest_is_refused_and_not_kept(server: tuple[str, type[_Handler]], tmp_path: Path) -> None:
+    with pytest.raises(WeightsRefused, match=f"has sha256 {DIGEST}, not 0000"):
+        local_file(f"{server[0]}#sha256=0000", cache=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_offline_says_why_and_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match=r"Could not download https://127.0.0.1:9/w.pt: .*give its path instead"):
+        local_file("https://127.0.0.1:9/w.pt", cache=tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(OSError, match=r"Could not download hf://owner/name/dir/w.pth: .*fetch https://.*dir/w.pth"):
+        local_file("hf://owner/name/dir/w.pth")
+
+
+def test_addresses_that_cannot_work_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="hf://owner/repository/file"):
+        local_file("hf://owner/name")
+    with pytest.raises(ValueError, match="not encrypted"):
+        local_file("http://example.org/w.pt")
+    with pytest.raises(ValueError, match="names no file"):
+        local_file("https://example.org/", cache=tmp_path)
+
+
+def test_a_path_is_itself() -> None:
+    assert local_file("some/where.pt") == Path("some/where.pt")
