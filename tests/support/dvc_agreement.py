@@ -5,7 +5,7 @@ dvc.yaml is written by hand to be read; this keeps it from saying something else
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,12 @@ def stage_pipelines() -> dict[str, Pipeline]:
     return {name: each for name, each in pipelines.items() if name not in AGGREGATES}
 
 
-def load_catalog(project: Path, env: str = "base") -> Any:
-    """The catalog of an environment, with the pipelines registered."""
+def load_catalog(project: Path, env: str = "base", params: Mapping[str, Any] | None = None) -> Any:
+    """The catalog of an environment, with the pipelines registered. params: what --params would add."""
     bootstrap_project(project)
-    with KedroSession.create(project_path=project, env=env, save_on_close=False) as session:
+    with KedroSession.create(
+        project_path=project, env=env, runtime_params=dict(params or {}), save_on_close=False
+    ) as session:
         return session.load_context().catalog
 
 

@@ -14,7 +14,7 @@ from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.evaluation.detection_table import DetectionTable
-from crqat_pipeline.recipes.sample import TrainingData
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.runtime.progress import progress

@@ -12,13 +12,14 @@ import pandas as pd
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.evaluation import evaluate
 from crqat_pipeline.evaluation.detection_table import DetectionTable
-from crqat_pipeline.evaluation.result import EvaluationResult
+from crqat_pipeline.evaluation.result import CategoryResult, EvaluationResult
 from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import DetectionRun, detect_split
 from crqat_pipeline.recipes.forms import TEACHER, load_form
-from crqat_pipeline.recipes.sample import TrainingData
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import Vocabulary
 
@@ -95,28 +96,60 @@ def _is_same_question(left: TrainingData, right: TrainingData) -> bool:
     return left.split is right.split and prompts_agree and left.vocabulary.category_ids == right.vocabulary.category_ids
 
 
-def evaluate_table(table: DetectionTable, benchmark: str, truth: Truth, spec: EvaluationSpec) -> EvaluationResult:
-    """Figures of one form on one benchmark, by the benchmark's protocol."""
-    return evaluate(truth.annotations, table, PROTOCOL[benchmark], spec.backend, truth.category_splits)
+Results = dict[str, dict[str, EvaluationResult]]
+"""form -> benchmark -> figures."""
 
 
-def score_forms(
-    tables: Mapping[str, DetectionTable], truths: Mapping[str, Truth], facts: Facts, spec: EvaluationSpec
-) -> tuple[Facts, pd.DataFrame]:
-    """form -> benchmark -> figures, with the form's facts; and one row per form, benchmark and category."""
-    metrics: Facts = {}
-    rows: list[dict[str, Any]] = []
-    for key, table in tables.items():
+def evaluate_tables(tables: Mapping[str, DetectionTable], truths: Mapping[str, Truth], spec: EvaluationSpec) -> Results:
+    """Figures of every form on every benchmark, by the benchmark's protocol."""
+    results: Results = {}
+    for key, table in progress(tables.items(), "scoring", unit="table"):
         benchmark, form = key.split("/")
-        result = evaluate_table(table, benchmark, truths[benchmark], spec)
-        metrics.setdefault(form, {})[benchmark] = {name: value for name, value in result.metrics.items() if value > -1}
-        rows += [
-            {"benchmark": benchmark, "form": form, "category": row.name, "frequency": row.frequency, "AP": row.ap}
-            for row in result.per_category
-            if row.ap > -1
-        ]
-    for form, known in facts.items():
-        flat = {name: value for name, value in known.items() if name != "alignment"}
-        distances = {name: value for name, value in known.get("alignment", {}).items() if isinstance(value, float)}
-        metrics[form] |= flat | ({"alignment": distances} if distances else {})
-    return metrics, pd.DataFrame(rows)
+        truth = truths[benchmark]
+        results.setdefault(form, {})[benchmark] = evaluate(
+            truth.annotations, table, PROTOCOL[benchmark], spec.backend, truth.category_splits
+        )
+    return results
+
+
+def results_as_json(results: Results) -> Facts:
+    return {form: {name: one.as_dict() for name, one in by_name.items()} for form, by_name in results.items()}
+
+
+def results_from_json(document: Facts) -> Results:
+    """The inverse of results_as_json."""
+    return {
+        form: {
+            name: EvaluationResult(
+                **{**one, "per_category": tuple(CategoryResult(**row) for row in one["per_category"])}
+            )
+            for name, one in by_name.items()
+        }
+        for form, by_name in document.items()
+    }
+
+
+def summarize(results: Results, facts: Facts) -> Facts:
+    """form -> benchmark -> the figures that could be measured, with size, cost, time and distance to the teacher."""
+    metrics: Facts = {}
+    for form, by_name in results.items():
+        metrics[form] = {
+            name: {key: value for key, value in one.metrics.items() if value > -1} for name, one in by_name.items()
+        }
+        known = facts[form]
+        metrics[form] |= {key: value for key, value in known.items() if key != "alignment"}
+        if "alignment" in known:
+            metrics[form]["alignment"] = {key: one for key, one in known["alignment"].items() if isinstance(one, float)}
+    return metrics
+
+
+def per_category(results: Results) -> pd.DataFrame:
+    """One row per form, benchmark and category that has objects."""
+    rows = [
+        {"benchmark": name, "form": form, "category": row.name, "frequency": row.frequency, "AP": row.ap}
+        for form, by_name in results.items()
+        for name, one in by_name.items()
+        for row in one.per_category
+        if row.ap > -1
+    ]
+    return pd.DataFrame(rows, columns=["benchmark", "form", "category", "frequency", "AP"])

@@ -6,7 +6,6 @@ Plain QAT, the two curriculum stages and the full-precision control are this one
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,7 +19,7 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild, to_checkpoint
-from crqat_pipeline.recipes.sample import TrainingData, fingerprint
+from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, fingerprint
 from crqat_pipeline.recipes.scale_range import scale_range
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
 from crqat_pipeline.runtime.device import choose_device
@@ -30,15 +29,6 @@ from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.training.loop import train
 from crqat_pipeline.training.task import DistillationTask
 from crqat_pipeline.training.tracker import Tracker
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """The student after a stage, its summary numbers, and its loss curves."""
-
-    student: Checkpoint
-    metrics: dict[str, float]
-    history: list[dict[str, float]]
 
 
 def calibration_inputs(data: TrainingData, loader: LoaderSpec, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:

@@ -18,20 +18,19 @@ from crqat_pipeline.evaluation.confusion import called_names, confusion_rows, ne
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.report import render_report
 from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve, ReportData, ReportForm
-from crqat_pipeline.evaluation.result import EvaluationResult
-from crqat_pipeline.recipes.evaluation_run import Truth, evaluate_table
+from crqat_pipeline.recipes.evaluation_run import Results
 from crqat_pipeline.recipes.forms import FORM_LABELS, GALLERY_FORMS, MAIN, TEACHER
 from crqat_pipeline.recipes.run_figures import ap_figure, gallery_sheet, loss_sheet
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
 
-def report_forms(results: Mapping[str, EvaluationResult], facts: Mapping[str, Mapping[str, Any]]) -> list[ReportForm]:
+def report_forms(results: Results, facts: Mapping[str, Mapping[str, Any]]) -> list[ReportForm]:
     """One form per label, in the order of FORM_LABELS."""
     return [
         ReportForm(
             name=label,
-            evaluation=results[form],
+            evaluation=results[form]["lvis"],
             size_mb=facts[form]["size_mb"],
             bops_t=facts[form]["bops_t"],
             latency_ms=facts[form]["milliseconds_per_image"],
@@ -87,24 +86,17 @@ def _shown(table: DetectionTable, image_id: int, names: Mapping[int, str], thres
 def draw(
     detections: Mapping[str, DetectionTable],
     images: ImageFolder,
-    truths: Mapping[str, Truth],
+    annotations: Mapping[str, Any],
     vocabulary: Vocabulary,
     text_bank: TextBank,
+    results: Results,
     facts: Mapping[str, Mapping[str, Any]],
     histories: Mapping[str, pd.DataFrame],
     spec: EvaluationSpec,
     run: RunSpec,
 ) -> tuple[str, Figure, Figure, Figure]:
     """The HTML report, the gallery, the plot of AP and the plot of the losses."""
-    annotations = truths["coco"].annotations
     coco = {form: detections[f"coco/{form}"] for form in FORM_LABELS}
-    results = {
-        benchmark: {
-            form: evaluate_table(detections[f"{benchmark}/{form}"], benchmark, truths[benchmark], spec)
-            for form in FORM_LABELS
-        }
-        for benchmark in ("coco", "lvis")
-    }
     shown = gallery(coco, images, annotations, vocabulary, spec.gallery_images, spec.gallery_threshold)
     called = {FORM_LABELS[form]: called_names(annotations, coco[form]) for form in GALLERY_FORMS}
     synonyms = near_synonyms(text_bank.embeddings_KD.double().numpy(), vocabulary.category_ids)
@@ -112,7 +104,7 @@ def draw(
     curves = loss_curves(histories)
     data = ReportData(
         title="CR-QAT: full precision against 4 bits",
-        forms=report_forms(results["lvis"], facts),
+        forms=report_forms(results, facts),
         teacher=FORM_LABELS[TEACHER],
         main=FORM_LABELS[MAIN],
         facts={"images": str(len(annotations["images"])), "prompts": str(len(vocabulary)), "seed": str(run.seed)},

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from crqat_pipeline.evaluation.comparison import compare_detections
 from crqat_pipeline.evaluation.gallery import draw_detections, draw_marked
 from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve
-from crqat_pipeline.evaluation.result import EvaluationResult
+from crqat_pipeline.recipes.evaluation_run import Results
 from crqat_pipeline.recipes.forms import FORM_LABELS, TEACHER
 
 MIN_SIDE_PX = 384
 TEACHER_COLOUR = "#2f9e8f"
 
 
-def ap_figure(results: Mapping[str, Mapping[str, EvaluationResult]]) -> Figure:
-    """Bars of AP by form, one panel per benchmark. results: benchmark -> form -> figures."""
-    figure = Figure(figsize=(4.6 * len(results), 3.2), layout="constrained")
-    axes_row = figure.subplots(1, len(results), squeeze=False)[0]
-    for axes, (benchmark, by_form) in zip(axes_row, results.items(), strict=True):
+def ap_figure(results: Results) -> Figure:
+    """Bars of AP by form, one panel per benchmark."""
+    benchmarks = list(next(iter(results.values())))
+    figure = Figure(figsize=(4.6 * len(benchmarks), 3.2), layout="constrained")
+    axes_row = figure.subplots(1, len(benchmarks), squeeze=False)[0]
+    for axes, benchmark in zip(axes_row, benchmarks, strict=True):
+        by_form = {form: one[benchmark] for form, one in results.items()}
         labels = [FORM_LABELS[form] for form in by_form]
         values = [100 * max(0.0, result.metrics["AP"]) for result in by_form.values()]
         bars = axes.barh(labels, values, color=["#8792a2" if form == TEACHER else "#2f6f9e" for form in by_form])

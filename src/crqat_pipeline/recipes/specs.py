@@ -50,10 +50,30 @@ class DataPrepSpec(_Spec):
 
     qat_images: int | None = Field(default=None, ge=1, description="Images for QAT, drawn by seed; all when absent")
     calibration_images: int = Field(default=256, ge=1, le=256, description="Images for calibration (paper: 256)")
-    text_encoder: TextEncoderSpec = Field(description="Row of TEXT_ENCODERS for the vocabulary of the annotations")
-    lvis_text_encoder: TextEncoderSpec | None = Field(
-        default=None, description="Encoder for the LVIS vocabulary, where it differs from the first"
+    text_encoders: dict[str, TextEncoderSpec] = Field(min_length=1, description="Encoders that this file describes")
+    text_encoder: str = Field(description="Which of them embeds the vocabulary of the annotations")
+    lvis_text_encoder: str | None = Field(
+        default=None, description="Which of them embeds the LVIS vocabulary, where it is another one"
     )
+
+    @model_validator(mode="after")
+    def _encoders_are_described(self) -> Self:
+        for name in (self.text_encoder, self.lvis_text_encoder or self.text_encoder):
+            if name not in self.text_encoders:
+                raise ValueError(
+                    f"text_encoder names one of text_encoders ({', '.join(self.text_encoders)}); got {name!r}"
+                )
+        return self
+
+    @property
+    def encoder(self) -> TextEncoderSpec:
+        """Of the vocabulary of the annotations."""
+        return self.text_encoders[self.text_encoder]
+
+    @property
+    def lvis_encoder(self) -> TextEncoderSpec:
+        """Of the LVIS vocabulary."""
+        return self.text_encoders[self.lvis_text_encoder or self.text_encoder]
 
 
 class TeacherSpec(_Spec):

@@ -25,6 +25,6 @@ def embed_vocabularies(
     spec: DataPrepSpec, report: Mapping[str, Any], val: Annotations, val_lvis: Annotations
 ) -> tuple[Vocabulary, TextBank, Vocabulary, TextBank]:
     """Prompts and embeddings of the COCO-format and of the LVIS-format annotations."""
-    coco = data.embed(val, spec.text_encoder)
-    lvis = data.embed(val_lvis, spec.lvis_text_encoder or spec.text_encoder)
+    coco = data.embed(val, spec.encoder)
+    lvis = data.embed(val_lvis, spec.lvis_encoder)
     return coco.vocabulary, coco.text_bank, lvis.vocabulary, lvis.text_bank

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.recipes import evaluation_run, report_page
-from crqat_pipeline.recipes.sample import TrainingData
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.recipes.summary_table import summary_table
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+
+logger = logging.getLogger(__name__)
 
 Annotations = Mapping[str, Any]
 Facts = dict[str, Any]
@@ -68,24 +72,26 @@ def score(
     lvis_vocabulary: Vocabulary,
     form_facts: Facts,
     spec: EvaluationSpec,
-) -> tuple[Facts, pd.DataFrame]:
-    """AP of every form by every protocol, with size, cost and alignment; and AP per category."""
+) -> tuple[Facts, Facts, pd.DataFrame]:
+    """All figures; their summary with size, cost and distance to the teacher; AP per category."""
     truths = {
         "coco": evaluation_run.truth(val_annotations, vocabulary),
         "lvis": evaluation_run.truth(val_annotations_lvis, lvis_vocabulary),
         "train": evaluation_run.truth(qat_annotations, vocabulary, [image.id for image in qat_set.images]),
     }
-    return evaluation_run.score_forms(detections, truths, form_facts, spec)
+    results = evaluation_run.evaluate_tables(detections, truths, spec)
+    metrics = evaluation_run.summarize(results, form_facts)
+    logger.info("%s", summary_table(metrics))
+    return evaluation_run.results_as_json(results), metrics, evaluation_run.per_category(results)
 
 
 def draw(
     detections: Mapping[str, DetectionTable],
     val_images: ImageFolder,
     val_annotations: Annotations,
-    val_annotations_lvis: Annotations,
     vocabulary: Vocabulary,
-    lvis_vocabulary: Vocabulary,
     text_bank: TextBank,
+    evaluation_results: Facts,
     form_facts: Facts,
     teacher_history: pd.DataFrame,
     finetuned_history: pd.DataFrame,
@@ -96,10 +102,6 @@ def draw(
     run: RunSpec,
 ) -> tuple[str, Figure, Figure, Figure]:
     """The report, the gallery, and the plots of AP and losses."""
-    truths = {
-        "coco": evaluation_run.truth(val_annotations, vocabulary),
-        "lvis": evaluation_run.truth(val_annotations_lvis, lvis_vocabulary),
-    }
     histories = {
         "teacher": teacher_history,
         "finetuned": finetuned_history,
@@ -107,4 +109,7 @@ def draw(
         "stage1_backbone": stage1_history,
         "stage2_neck_head": stage2_history,
     }
-    return report_page.draw(detections, val_images, truths, vocabulary, text_bank, form_facts, histories, spec, run)
+    results = evaluation_run.results_from_json(evaluation_results)
+    return report_page.draw(
+        detections, val_images, val_annotations, vocabulary, text_bank, results, form_facts, histories, spec, run
+    )

@@ -32,7 +32,7 @@ def _same(*names: str) -> dict[str, str]:
 def create_pipeline() -> Pipeline:
     spec = {"spec": "params:evaluation"}
     run = {"run": "params:run"}
-    truth = _same("val_annotations", "val_annotations_lvis", "vocabulary", "lvis_vocabulary")
+    truth = _same("val_annotations", "val_annotations_lvis", "qat_annotations", "qat_set")
     prompts = _same("vocabulary", "text_bank", "lvis_vocabulary", "lvis_text_bank")
     images = _same("val_images", "val_set", "qat_images", "qat_set")
     nodes = [
@@ -44,13 +44,17 @@ def create_pipeline() -> Pipeline:
         ),
         Node(
             score,
-            inputs=_same("detections", "form_facts", "qat_annotations", "qat_set") | truth | spec,
-            outputs=["evaluation_metrics", "per_category"],
+            inputs=_same("detections", "form_facts", "vocabulary", "lvis_vocabulary") | truth | spec,
+            outputs=["evaluation_results", "evaluation_metrics", "per_category"],
             name="score",
         ),
         Node(
             draw,
-            inputs=_same("detections", "form_facts", "val_images", "text_bank") | truth | HISTORIES | spec | run,
+            inputs=_same("detections", "form_facts", "evaluation_results", "val_images", "val_annotations")
+            | _same("vocabulary", "text_bank")
+            | HISTORIES
+            | spec
+            | run,
             outputs=["report", "gallery", "ap_plot", "loss_plot"],
             name="draw",
         ),

@@ -1,4 +1,4 @@
-"""The text side and the images of a run, bundled as the stages pass them on."""
+"""What goes into a training stage and what comes out of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
+from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
 
@@ -18,6 +19,15 @@ class TrainingData:
     images: ImageFolder
     vocabulary: Vocabulary
     text_bank: TextBank
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """The detector after a training stage, its summary numbers, and its loss curves."""
+
+    student: Checkpoint
+    metrics: dict[str, float]
+    history: list[dict[str, float]]
 
 
 def fingerprint(*facts: object) -> str:

@@ -1,0 +1,69 @@
+# make run | test | lint | clean | mlflow-ui | viz | repro. The environment is made on first use, in .venv.
+# Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml), VENV, ENV (a folder of conf/), PARAMS (of kedro run).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+  $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
+EXTRAS ?= dev,fast-eval
+VENV ?= .venv
+ENV ?= local
+PARAMS ?=
+BIN := $(abspath $(VENV))/bin
+STAMP := $(VENV)/.installed
+
+comma := ,
+
+export PATH := $(BIN):$(PATH)
+export DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := 1
+# One line that importing kedro-mlflow prints; conf/logging.yml silences the others during a run.
+export PYTHONWARNINGS := ignore::UserWarning:mlflow.pyfunc.utils.data_validation$(if $(PYTHONWARNINGS),$(comma)$(PYTHONWARNINGS))
+
+.PHONY: help environment run repro test lint format clean mlflow-ui viz
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+environment: $(STAMP) ## make .venv with the pinned versions
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { chosen="$(PYTHON)"; \
+	  test -n "$$chosen" || { echo "Python 3.11 or newer is needed and none was found. Set PYTHON=/path/to/python."; exit 1; }; \
+	  "$$chosen" -m venv $(VENV); }
+	@echo "Installing crqat-pipeline[$(EXTRAS)] into $(VENV) (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+run: $(STAMP) ## everything: data, teacher, baselines, CR-QAT, int4 file, evaluation
+	@kedro run --pipelines=crqat_full --env=$(ENV) $(if $(PARAMS),--params=$(PARAMS))
+	@echo "Curves and runs: make mlflow-ui"
+
+repro: $(STAMP) ## the same stages through DVC: only what has changed
+	@dvc repro
+
+test: $(STAMP) ## all tests
+	@python -m pytest
+
+lint: $(STAMP) ## ruff, mypy, import contracts
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports --no-logo
+
+format: $(STAMP) ## rewrite the sources in the project's format
+	@ruff check --fix .
+	@ruff format .
+
+clean: ## remove caches and builds; data, runs and the environment stay
+	@rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .viz
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+mlflow-ui: $(STAMP) ## compare runs in the browser (http://127.0.0.1:5000)
+	@mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+viz: $(STAMP) ## draw the pipelines in the browser
+	@python -c 'import kedro_viz' 2>/dev/null || python -m pip install --quiet --constraint constraints.txt --editable '.[viz]'
+	@kedro viz run

@@ -1,0 +1,55 @@
+"""Folders of images: rendered into place, or the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kedro.io import DatasetError
+
+from crqat_pipeline.catalog_io.given import GivenOrMade
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from crqat_pipeline.detection_data.image_folder import ImageFolder
+
+
+class RenderedImages(Protocol):
+    """Images that do not exist yet. render must be picklable when several workers render.
+
+    fingerprint: what the pixels depend on; images of another fingerprint are rendered again.
+    """
+
+    names: Sequence[str]
+    fingerprint: str
+
+    def render(self, name: str) -> Image: ...
+
+
+class ImageFolderDataset(GivenOrMade["RenderedImages", "ImageFolder"]):
+    """save() renders what is missing or damaged, with `workers` processes; load() gives an ImageFolder."""
+
+    def __init__(
+        self,
+        *,
+        filepath: str | None,
+        given: bool = False,
+        workers: int = 2,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, given=given, metadata=metadata)
+        self._workers = workers
+
+    def write(self, data: RenderedImages) -> None:
+        from crqat_pipeline.detection_data.image_writer import write_images
+
+        write_images(self.path, data.names, data.render, self._workers, fingerprint=data.fingerprint)
+
+    def load(self) -> ImageFolder:
+        from crqat_pipeline.detection_data.image_folder import ImageFolder
+
+        path = self.existing_path()
+        if not path.is_dir():
+            raise DatasetError(f"Images must lie in a folder; {path} is a file. Name the folder that holds it.")
+        return ImageFolder(path)

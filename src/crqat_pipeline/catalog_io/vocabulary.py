@@ -1,0 +1,41 @@
+"""The prompts a detector is asked about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from kedro.io import DatasetError
+
+from crqat_pipeline.catalog_io.json_text import read
+from crqat_pipeline.catalog_io.local_file import LocalFile
+
+if TYPE_CHECKING:
+    from crqat_pipeline.structures.vocabulary import Vocabulary
+
+
+class VocabularyDataset(LocalFile["Vocabulary", "Vocabulary"]):
+    """structures.Vocabulary as JSON."""
+
+    def save(self, data: Vocabulary) -> None:
+        with self.replacing() as temporary:
+            temporary.write_text(json.dumps(asdict(data), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+    def load(self) -> Vocabulary:
+        from crqat_pipeline.structures.vocabulary import Vocabulary
+
+        path = self.existing_path()
+        record = read(path, "A vocabulary")
+        try:
+            return Vocabulary(
+                names=tuple(record["names"]),
+                category_ids=tuple(record["category_ids"]),
+                synonyms=tuple(tuple(names) for names in record["synonyms"]),
+                splits={name: tuple(ids) for name, ids in record["splits"].items()},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DatasetError(
+                f"A vocabulary needs names, category_ids, synonyms and splits; {path} does not hold them ({error!r}). "
+                "Make it again: kedro run --pipelines=data_prep."
+            ) from error

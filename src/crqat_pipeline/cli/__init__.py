@@ -1,0 +1,45 @@
+"""The `crqat` command. Each command is a file of this room that exposes `command`, imported when it is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "cost": ("crqat_pipeline.cli.cost", "Size, MACs and bit operations of a detector."),
+    "weights": ("crqat_pipeline.cli.weights", "Say what a weight file is; convert it to safetensors."),
+}
+"""Command -> its module, and its line in `crqat --help` (which so does not wait for torch)."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in sorted(COMMANDS.items())])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="crqat-pipeline")
+def crqat() -> None:
+    """Work with quantized open-vocabulary detectors: what does not need a pipeline run."""
+
+
+cli = click.Group("crqat_pipeline")
+"""What `kedro` adds to its own commands for a project whose package has a module named cli: nothing."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    crqat()

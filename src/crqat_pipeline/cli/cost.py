@@ -1,0 +1,55 @@
+"""crqat cost: size, MACs and bit operations of a detector, from shapes alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+
+@click.command("cost")
+@click.option("--detector", required=True, help="Row of the detector table, such as yolo_world_m.")
+@click.option("--version", type=int, default=None, help="Version of the detector family (YOLO-World: 1 or 2).")
+@click.option("--prompts", type=int, default=80, show_default=True, help="Number of prompts (COCO 80, LVIS 1203).")
+@click.option("--bits", default="4-4-8", show_default=True, help="weight-activation-attention bits, or none.")
+@click.option("--granularity", default="Ch-T-H", show_default=True, help="Steps of weight, activation, attention.")
+@click.option("--image-size", type=int, default=640, show_default=True, help="Side of the square image in pixels.")
+@click.option("--layers", is_flag=True, help="Also list every layer and product.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object (size_mb, bops_t, params, ...).")
+def command(
+    detector: str,
+    version: int | None,
+    prompts: int,
+    bits: str,
+    granularity: str,
+    image_size: int,
+    layers: bool,
+    as_json: bool,
+) -> None:
+    """Size in MB (2^20 bytes), MACs and bit operations (BOPs) of one image, without weights or data."""
+    import torch
+
+    from crqat_pipeline.detectors import build_detector
+    from crqat_pipeline.quantization import QuantSpec, cost
+
+    options = {} if version is None else {"version": version}
+    try:
+        spec = None if bits.lower() in ("none", "fp32") else QuantSpec.parse(bits, granularity, deployment="simulation")
+        with torch.device("meta"):
+            model = build_detector(detector, **options)
+        report = cost(model, spec, image_size, prompts)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    rows: list[dict[str, Any]] = [
+        {"name": row.name, "kind": row.kind, "bits": f"{row.bits[0]}x{row.bits[1]}", "macs": row.macs, "bops": row.bops}
+        for row in report.layers
+    ]
+    if as_json:
+        click.echo(json.dumps(report.as_dict() | ({"layers": rows} if layers else {}), indent=2))
+        return
+    click.echo(f"{detector} {'full precision' if spec is None else spec.notation}, {report}")
+    if layers:
+        click.echo()
+        for row in rows:
+            click.echo(f"{row['name']:<60}{row['kind']:<20}{row['bits']:>7}{row['macs'] / 1e6:>12.3f} MMACs")

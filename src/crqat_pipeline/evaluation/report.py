@@ -1,0 +1,109 @@
+"""The report of an evaluation: one HTML file that opens anywhere, without a network."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from crqat_pipeline.evaluation.figure import (
+    DARK,
+    LIGHT,
+    Theme,
+    bar_figure,
+    distortion_figure,
+    form_colours,
+    loss_figure,
+)
+from crqat_pipeline.evaluation.gallery import MARK_COLOURS
+from crqat_pipeline.evaluation.protocol import PROTOCOLS
+from crqat_pipeline.evaluation.report_data import ReportData
+from crqat_pipeline.evaluation.report_picture import ThemedPicture, gallery_panels, heat_map_panels, themed
+from crqat_pipeline.evaluation.report_table import cards, changes, headline, is_measured, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FREQUENCIES = {"APr": "rare", "APc": "common", "APf": "frequent"}
+SIZES = {"APs": "small", "APm": "medium", "APl": "large"}
+
+
+def render_report(report: ReportData) -> str:
+    """One offline HTML page: headline table, bars, changed categories, losses, confusions, gallery, alignment.
+
+    Sections whose data is empty are left out. Raises ValueError if the gallery lacks the teacher.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["percent"] = percent
+    environment.tests["measured"] = is_measured
+    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    return template.render(**_content(report))
+
+
+def _content(report: ReportData) -> dict[str, Any]:
+    names = [form.name for form in report.forms]
+    columns, rows = headline(report)
+    evaluation = report.form(report.main).evaluation
+    students = [form for form in report.forms if form.name != report.teacher]
+    return {
+        "report": report,
+        "protocol": PROTOCOLS[evaluation.protocol].meaning,
+        "evaluation": evaluation,
+        "cards": cards(report),
+        "columns": columns,
+        "rows": rows,
+        "colours": {name: (form_colours(names, LIGHT)[name], form_colours(names, DARK)[name]) for name in names},
+        "bars": _bars(report),
+        "changes": {form.name: changes(report, form) for form in students},
+        "losses": {
+            curve.stage: themed(partial(loss_figure, curve), f"Losses of {curve.stage}") for curve in report.loss_curves
+        },
+        "gallery": {entry.title: gallery_panels(entry, report) for entry in report.gallery},
+        "marks": MARK_COLOURS,
+        "distortion": _distortion(report, names),
+        "heat_maps": {row.title: heat_map_panels(row) for row in report.heat_maps},
+        "notes": _notes(report),
+    }
+
+
+def _bars(report: ReportData) -> dict[str, ThemedPicture]:
+    """One picture per way of grouping; groups that no form has a figure for are left out."""
+    pictures = {}
+    for title, keys in (("By frequency in training", FREQUENCIES), ("By object size", SIZES)):
+        metrics = {form.name: form.evaluation.metrics for form in report.forms}
+        shown = [key for key in keys if any(is_measured(one.get(key)) for one in metrics.values())]
+        values = {name: [_in_percent(one.get(key)) for key in shown] for name, one in metrics.items()}
+        if shown:
+            draw = partial(_draw_bars, [keys[key] for key in shown], values)
+            pictures[title] = themed(draw, f"AP {title.lower()} for each form")
+    return pictures
+
+
+def _draw_bars(labels: list[str], values: dict[str, list[float]], theme: Theme) -> Figure:
+    return bar_figure(labels, values, form_colours(list(values), theme), theme)
+
+
+def _in_percent(value: float | None) -> float:
+    return 100 * value if value is not None and is_measured(value) else float("nan")
+
+
+def _distortion(report: ReportData, names: list[str]) -> ThemedPicture | None:
+    if not report.alignment:
+        return None
+    return themed(
+        lambda theme: distortion_figure(report.alignment, form_colours(names, theme), theme),
+        "Embedding distortion against confidence distortion per image and category",
+    )
+
+
+def _notes(report: ReportData) -> list[str]:
+    """Each note once, with the forms it holds for unless it holds for all."""
+    owners: dict[str, list[str]] = {}
+    for form in report.forms:
+        for note in form.evaluation.notes:
+            owners.setdefault(note, []).append(form.name)
+    return [
+        note if len(names) == len(report.forms) else f"{', '.join(names)}: {note}" for note, names in owners.items()
+    ]

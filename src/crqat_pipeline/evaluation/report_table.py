@@ -1,0 +1,127 @@
+"""The tables of a report: figures as text, with what is best and what changed most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crqat_pipeline.evaluation.report_data import ReportData, ReportForm
+from crqat_pipeline.evaluation.result import CategoryResult
+
+NOTHING = "–"
+FIGURE_NAMES = {
+    "AP": "mean over IoU thresholds 0.50 to 0.95 and categories",
+    "AP50": "at IoU 0.50",
+    "AP75": "at IoU 0.75",
+    "APr": "rare categories (in 10 training images or fewer)",
+    "APc": "common categories (11 to 100 training images)",
+    "APf": "frequent categories (over 100 training images)",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    title: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A category's AP against the teacher's, in points (percent); width: of its bar, 0 to 100."""
+
+    category: CategoryResult
+    teacher_ap: float
+    delta: float
+    width: float
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A figure in [0, 1] as percent; a dash for what was not measured (None, NaN or -1)."""
+    return NOTHING if not is_measured(value) else f"{100 * (value or 0.0):.{digits}f}"
+
+
+def is_measured(value: float | None) -> bool:
+    return value is not None and not math.isnan(value) and value > -1.0
+
+
+def figure_columns(forms: Sequence[ReportForm]) -> list[str]:
+    """AP, AP50, AP75, AP per frequency, then every category split, if any form has them."""
+    keys = {key for form in forms for key in form.evaluation.metrics}
+    return [key for key in FIGURE_NAMES if key in keys] + sorted(key for key in keys if key.startswith("AP_"))
+
+
+def headline(data: ReportData) -> tuple[list[Column], dict[str, list[Cell]]]:
+    """Columns, and a row of cells per form; the best form beside the teacher is marked in each column."""
+    keys = figure_columns(data.forms)
+    columns = [Column(key.removeprefix("AP_"), FIGURE_NAMES.get(key, "AP of these categories")) for key in keys]
+    values = {form.name: [form.evaluation.metrics.get(key) for key in keys] for form in data.forms}
+    costs: list[tuple[str, str, dict[str, float | None]]] = [
+        ("MB", "size in 2^20 bytes", {form.name: form.size_mb for form in data.forms}),
+        ("TBOPs", "10^12 bit operations per image", {form.name: form.bops_t for form in data.forms}),
+        ("ms", f"per image, {data.latency_where}".rstrip(", "), {form.name: form.latency_ms for form in data.forms}),
+    ]
+    rows = {form.name: [Cell(percent(value)) for value in values[form.name]] for form in data.forms}
+    others = [form.name for form in data.forms if form.name != data.teacher]
+    for position in range(len(keys)):
+        measured = {name: values[name][position] for name in others if is_measured(values[name][position])}
+        _mark(rows, position, _extreme(measured, sign=1.0))
+    for title, meaning, cost in costs:
+        if any(value is not None for value in cost.values()):
+            columns.append(Column(title, meaning))
+            for name, value in cost.items():
+                rows[name].append(Cell(NOTHING if value is None else _number(value)))
+            _mark(rows, -1, _extreme({name: cost[name] for name in others}, sign=-1.0))
+    return columns, rows
+
+
+def _extreme(values: Mapping[str, float | None], sign: float) -> list[str]:
+    """The names with the largest value (sign 1) or the smallest (sign -1)."""
+    signed = {name: sign * value for name, value in values.items() if value is not None}
+    return [name for name, value in signed.items() if value == max(signed.values())]
+
+
+def _mark(rows: dict[str, list[Cell]], position: int, best: Sequence[str]) -> None:
+    for name in best:
+        rows[name][position] = Cell(rows[name][position].text, is_best=True)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def cards(data: ReportData) -> list[tuple[str, str, str]]:
+    """(what, figure of the main form, what it means against the teacher)."""
+    main, teacher = data.form(data.main), data.form(data.teacher)
+    ap, whole = main.evaluation.metrics["AP"], teacher.evaluation.metrics["AP"]
+    shown = [("AP", percent(ap), f"{100 * ap / whole:.0f} % of {teacher.name}" if whole > 0 and ap >= 0 else "")]
+    for what, unit, own, other, word in (
+        ("Size", "MB", main.size_mb, teacher.size_mb, "smaller"),
+        ("Bit operations", "T", main.bops_t, teacher.bops_t, "fewer"),
+        ("Latency", "ms", main.latency_ms, teacher.latency_ms, "faster"),
+    ):
+        if own is not None:
+            ratio = f"{other / own:.1f} × {word}" if other and own else ""
+            shown.append((what, f"{_number(own)} {unit}", ratio))
+    return shown
+
+
+def changes(data: ReportData, form: ReportForm, limit: int = 8) -> tuple[list[Change], list[Change]]:
+    """(lost most, gained most): categories with objects whose AP differs from the teacher's."""
+    before = {row.category_id: row.ap for row in data.form(data.teacher).evaluation.per_category}
+    measured = [
+        (row, before[row.category_id], 100 * (row.ap - before[row.category_id]))
+        for row in form.evaluation.per_category
+        if is_measured(row.ap) and is_measured(before.get(row.category_id))
+    ]
+    largest = max((abs(delta) for *_, delta in measured), default=0.0) or 1.0
+    ordered = sorted(measured, key=lambda one: (one[2], one[0].category_id))
+    as_changes = [Change(row, teacher_ap, delta, 100 * abs(delta) / largest) for row, teacher_ap, delta in ordered]
+    lost = [one for one in as_changes if one.delta < 0][:limit]
+    return lost, [one for one in reversed(as_changes) if one.delta > 0][:limit]

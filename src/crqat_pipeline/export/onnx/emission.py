@@ -1,0 +1,130 @@
+"""One graph being written for one detector: which module is called what, and who writes it.
+
+Shape letters: B images, C channels, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
+from crqat_pipeline.export.onnx.feature_map import Doubled, FeatureMap, Joined, Plain, Pooled
+from crqat_pipeline.export.onnx.form import Form
+from crqat_pipeline.export.onnx.graph import OnnxGraph
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+
+Emitter = Callable[..., Any]
+
+
+class Tap(NamedTuple):
+    """Where a file holds what a quantizer computes. kind: "codes" (from 0), "centered" (minus zero point), "values"."""
+
+    tensor: str
+    kind: Literal["codes", "centered", "values"]
+
+
+class Emission:
+    """Walks a detector; `emitters` maps a module class to the function (emission, module, *inputs) that writes it."""
+
+    def __init__(
+        self, graph: OnnxGraph, form: Form, detector: nn.Module, emitters: Mapping[type[nn.Module], Emitter]
+    ) -> None:
+        self.graph, self.form, self._emitters = graph, form, emitters
+        self._names = {module: name for name, module in detector.named_modules()}
+        self._made: dict[Any, str] = {}
+        self.taps: dict[str, Tap] = {}
+
+    def name(self, module: nn.Module) -> str:
+        """The module's name in the detector, such as "neck.td_p4.exit.conv"."""
+        name: str = self._names[module]
+        return name
+
+    def emit(self, module: nn.Module, *inputs: Any) -> Any:
+        """Write the module's nodes. Raises ValueError for a class that no emitter knows."""
+        for kind in type(module).__mro__:
+            if kind in self._emitters:
+                return self._emitters[kind](self, module, *inputs)
+        known = ", ".join(sorted(kind.__name__ for kind in self._emitters))
+        raise ValueError(
+            f"No ONNX emitter for {type(module).__name__} ({self.name(module)!r}); there are emitters for {known}. "
+            "Add one to EMITTERS in export/onnx/table.py (docs/how_to/add_an_onnx_emitter.md)."
+        )
+
+    def tap(self, quantizer: nn.Module, tensor: str, kind: Literal["codes", "centered", "values"]) -> None:
+        """Remember where the output of a quantizer is, for parity checks."""
+        self.taps[self.name(quantizer)] = Tap(tensor, kind)
+
+    def floats(self, feature: FeatureMap) -> str:
+        """The feature map as a float tensor, written once."""
+        if isinstance(feature, Plain):
+            return feature.tensor
+        return self._once(("floats", feature), lambda: self._combine(feature, self.floats, "float"))
+
+    def codes(self, feature: FeatureMap, grid: CodeGrid) -> str:
+        """The feature map on a grid, as uint8 codes, written once; parts are rounded before they are moved."""
+        if isinstance(feature, Plain):
+            return self._once(("codes", feature, grid), lambda: self.quantized(feature.tensor, grid))
+        return self._once(
+            ("codes", feature, grid), lambda: self._combine(feature, lambda part: self.codes(part, grid), "codes")
+        )
+
+    def quantized(self, tensor: str, grid: CodeGrid) -> str:
+        """uint8 codes of a float tensor; a Clip keeps grids of fewer than 8 bits."""
+        scale, zero_point = self.graph.scalar(grid.scale), self.graph.scalar(grid.zero_point, np.uint8)
+        codes = self.graph.node("QuantizeLinear", tensor, scale, zero_point, name=tensor)
+        if grid.max_code == 255:
+            return codes
+        low, high = self.graph.scalar(0, np.uint8), self.graph.scalar(grid.max_code, np.uint8)
+        return self.graph.node("Clip", codes, low, high, name=tensor)
+
+    def dequantized(self, codes: str, grid: CodeGrid) -> str:
+        scale, zero_point = self.graph.scalar(grid.scale), self.graph.scalar(grid.zero_point, np.uint8)
+        return self.graph.node("DequantizeLinear", codes, scale, zero_point, name=codes)
+
+    def on_grid(self, quantizer: FakeQuantizer, feature: FeatureMap) -> str:
+        """The float values of a feature map after a per-tensor quantizer, in the way of this form."""
+        grid = grid_of(quantizer)
+        if self.form.has_byte_activations:
+            codes = self.codes(feature, grid)
+            self.tap(quantizer, codes, "codes")
+            return self.dequantized(codes, grid)
+        values = self._on_standard_grid(self.floats(feature), grid)
+        self.tap(quantizer, values, "values")
+        return values
+
+    def _on_standard_grid(self, tensor: str, grid: CodeGrid) -> str:
+        if grid.max_code != 15:
+            return self.dequantized(self.quantized(tensor, grid), grid)
+        scale, zero_point = self.graph.scalar(grid.scale), self.graph.uint4_scalar(grid.zero_point)
+        codes = self.graph.node("QuantizeLinear", tensor, scale, zero_point, name=tensor)
+        return self.graph.node("DequantizeLinear", codes, scale, zero_point, name=tensor)
+
+    def _once(self, key: Any, make: Callable[[], str]) -> str:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def _combine(self, feature: FeatureMap, values: Callable[[FeatureMap], str], kind: str) -> str:
+        graph = self.graph
+        if isinstance(feature, Joined):
+            return graph.node("Concat", *map(values, feature.parts), name=kind, axis=1)
+        if isinstance(feature, Pooled):
+            sides = [feature.kernel] * 2
+            pads = [feature.padding] * 4
+            return graph.node("MaxPool", values(feature.source), name=kind, kernel_shape=sides, pads=pads)
+        assert isinstance(feature, Doubled)
+        factors = graph.once_constant("double", np.asarray([1, 1, 2, 2], dtype=np.float32))
+        return graph.node(
+            "Resize",
+            values(feature.source),
+            "",
+            factors,
+            name=kind,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )

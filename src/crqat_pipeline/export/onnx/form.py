@@ -1,0 +1,40 @@
+"""The ways a quantized detector can be written as a graph.
+
+FORMS: name -> what its graphs look like and which runtime they are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Form:
+    """is_quantized: False leaves every quantizer out (the full-precision network, for comparison).
+
+    has_byte_activations: codes travel as uint8 with a Clip to their bits, which integer kernels understand; else
+    as UINT4, the plain statement of the numerics. has_pre_activation: keep the quantizer before the activation
+    function. uses_contrib_ops: may use onnxruntime's own operators.
+    """
+
+    purpose: str
+    is_quantized: bool = True
+    has_byte_activations: bool = True
+    has_pre_activation: bool = True
+    uses_contrib_ops: bool = False
+
+
+FORMS: Mapping[str, Form] = MappingProxyType(
+    {
+        "fast": Form(
+            "onnxruntime: int4 weights in the file, convolutions fused to integer kernels", uses_contrib_ops=True
+        ),
+        "spec": Form(
+            "the reference of the numerics for conversion tools; runs in floating point", has_byte_activations=False
+        ),
+        "openvino": Form("OpenVINO: as fast, without the pre-activation quantizer", has_pre_activation=False),
+        "fp32": Form("the network without its quantizers, for comparison", is_quantized=False),
+    }
+)

@@ -1,0 +1,115 @@
+"""A detector as an ONNX model: inputs, outputs, metadata around what the emitters write.
+
+Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding, N regions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.export.onnx.emission import Emission
+from crqat_pipeline.export.onnx.form import FORMS
+from crqat_pipeline.export.onnx.graph import OnnxGraph
+from crqat_pipeline.export.onnx.table import EMITTERS
+from crqat_pipeline.runtime.lookup import look_up
+from crqat_pipeline.structures.vocabulary import TextBank
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+FORMAT_VERSION = 1
+METADATA_KEY = "crqat"
+
+
+class OnnxSpec(BaseModel):
+    """What an exported graph looks like from outside."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    form: Literal["fast", "spec", "openvino", "fp32"] = Field("fast", description="Row of FORMS")
+    batch_size: int | None = Field(None, ge=1, description="Images per call; free when absent")
+    image_size_px: tuple[int, int] | None = Field(
+        None, description="Height and width in pixels, multiples of the detector's size divisor; free when absent"
+    )
+    has_fixed_vocabulary: bool = Field(
+        False, description="Store the text bank in the graph in place of the input text_embeddings"
+    )
+    has_embeddings: bool = Field(True, description="Output the region embeddings (B, N, D) as well")
+    score_threshold: float = Field(0.001, ge=0, lt=1, description="Stored for users of the file; a probability")
+    nms_iou: float = Field(0.7, gt=0, le=1, description="Stored for users of the file; used by nms in the graph")
+
+
+def build_onnx(
+    detector: OpenVocabularyDetector,
+    spec: OnnxSpec,
+    text_bank: TextBank | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> ModelProto:
+    """The checked model. Inputs: images (B, 3, H, W) float32 RGB in [0, 1] and text_embeddings (K, D) float32.
+
+    Outputs: boxes (B, N, 4) pixel xyxy, scores (B, N, K) in [0, 1], embeddings (B, N, D). Weights come from the stored
+    integers of the quantizers that are switched on. Raises ValueError for a block without an emitter, a size that does
+    not fit, or a fixed vocabulary without a text bank.
+    """
+    from onnx import TensorProto
+
+    form = look_up(FORMS, spec.form, "ONNX form")
+    _check(detector, spec, text_bank)
+    graph = OnnxGraph()
+    batch = spec.batch_size or "batch"
+    height, width = spec.image_size_px or ("height", "width")
+    images = graph.input("images", (batch, 3, height, width), TensorProto.FLOAT)
+    num_prompts: int | str = "prompts"
+    if spec.has_fixed_vocabulary:
+        assert text_bank is not None
+        num_prompts = len(text_bank.prompts)
+        text = graph.constant(text_bank.embeddings_KD.float(), "text_embeddings")
+    else:
+        text = graph.input("text_embeddings", (num_prompts, detector.embedding_dim), TensorProto.FLOAT)
+    emission = Emission(graph, form, detector, EMITTERS)
+    tensors = emission.emit(detector.eval(), images, text)
+    scores = graph.node("Sigmoid", tensors.class_logits, name="scores")
+    graph.output(tensors.boxes, "boxes", (batch, "regions", 4), TensorProto.FLOAT)
+    graph.output(scores, "scores", (batch, "regions", num_prompts), TensorProto.FLOAT)
+    if spec.has_embeddings:
+        shape = (batch, "regions", detector.embedding_dim)
+        graph.output(tensors.region_embeddings, "embeddings", shape, TensorProto.FLOAT)
+    facts = _facts(detector, spec, text_bank) | {"taps": emission.taps} | dict(metadata or {})
+    return graph.model("crqat_detector", {METADATA_KEY: json.dumps(facts, sort_keys=True)})
+
+
+def _check(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank | None) -> None:
+    if spec.has_fixed_vocabulary and text_bank is None:
+        raise ValueError("A fixed vocabulary needs its text bank; got none. Pass text_bank, or keep text as an input.")
+    if text_bank is not None and text_bank.embeddings_KD.shape[1] != detector.embedding_dim:
+        raise ValueError(
+            f"This detector compares with embeddings of {detector.embedding_dim} numbers; the text bank has "
+            f"{text_bank.embeddings_KD.shape[1]}. Encode the prompts with the detector's own text encoder."
+        )
+    if spec.image_size_px and any(side % detector.size_divisor for side in spec.image_size_px):
+        raise ValueError(
+            f"Image sides must be multiples of {detector.size_divisor} px; got {spec.image_size_px}. Round them up."
+        )
+
+
+def _facts(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "format_version": FORMAT_VERSION,
+        "form": spec.form,
+        "embedding_dim": detector.embedding_dim,
+        "size_divisor_px": detector.size_divisor,
+        "has_fixed_vocabulary": spec.has_fixed_vocabulary,
+        "score_threshold": spec.score_threshold,
+        "nms_iou": spec.nms_iou,
+        "images": "float32 RGB in [0, 1], (B, 3, H, W), letterboxed with grey 114",
+        "boxes": "pixel xyxy of the input image",
+    }
+    if text_bank is not None:
+        facts["prompts"] = list(text_bank.prompts)
+        facts["text_encoder"] = text_bank.encoder
+    return facts

@@ -1,0 +1,128 @@
+"""What a packed file of a detector holds: every tensor's name, dtype and shape, and where it comes from and goes to.
+
+Writer, reader and tests all go through `manifest`. Entries are in the order in which a reader must set them: a weight's
+codes need its scale first.
+
+Shape letters: G steps of a tensor, O output channels, I inputs of one output, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from crqat_pipeline.export.channel_affine import ChannelAffine, affine_of, set_batch_norm
+from crqat_pipeline.quantization import pack_int4, unpack_int4
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
+
+Role = Literal["codes_4bit", "codes_8bit", "weight_steps", "activation_steps", "batch_norm", "float"]
+
+
+@dataclass(frozen=True)
+class PackedEntry:
+    """One tensor of the file. shape: None where only a calibrated quantizer knows (steps per head).
+
+    get: the tensor to write, from the detector. set: put a tensor that was read back into the detector.
+    num_weights: how many weights the codes stand for, 0 for other roles.
+    """
+
+    name: str
+    role: Role
+    dtype: torch.dtype
+    shape: tuple[int | None, ...]
+    get: Callable[[], Tensor]
+    set: Callable[[Tensor], None]
+    num_weights: int = 0
+
+
+def manifest(detector: nn.Module) -> dict[str, PackedEntry]:
+    """Entries by name, for a prepared detector whose quantized parts are switched on (`set_quantized`)."""
+    return {entry.name: entry for entry in _entries(detector)}
+
+
+def _entries(detector: nn.Module) -> Iterator[PackedEntry]:
+    covered: set[str] = set()
+    for name, module in detector.named_modules():
+        if isinstance(module, FakeQuantizer):
+            covered.update(f"{name}.{key}" for key in module.state_dict())
+            if module.is_on:
+                yield from _step_entries(name, module)
+        elif isinstance(module, nn.BatchNorm2d):
+            covered.update(f"{name}.{key}" for key in ("running_mean", "running_var", "num_batches_tracked"))
+            covered.update((f"{name}.weight", f"{name}.bias"))
+            yield from _batch_norm_entries(name, module)
+    for name, module in detector.named_modules():
+        if isinstance(module, QuantConv2d | QuantLinear):
+            quantizer = module.weight_quantizer
+            if quantizer is not None and quantizer.is_on:
+                covered.add(f"{name}.weight")
+                yield _code_entry(name, module.weight, quantizer)
+    for name, tensor in detector.state_dict(keep_vars=True).items():
+        if name not in covered:
+            yield _float_entry(name, tensor)
+
+
+def _step_entries(name: str, quantizer: FakeQuantizer) -> Iterator[PackedEntry]:
+    role: Role = "weight_steps" if name.endswith("weight_quantizer") else "activation_steps"
+    shape = (quantizer.num_steps,)
+
+    def set_scale(scale_G: Tensor) -> None:
+        quantizer.set_qparams(scale_G, torch.zeros_like(scale_G))
+
+    yield PackedEntry(f"{name}.scale", role, torch.float32, shape, lambda: quantizer.scale, set_scale)
+    if quantizer.zero_point is not None:
+
+        def get_zero_point() -> Tensor:
+            assert quantizer.zero_point is not None
+            return quantizer.zero_point.to(torch.uint8)
+
+        def set_zero_point(zero_point_G: Tensor) -> None:
+            quantizer.set_qparams(quantizer.scale, zero_point_G.float())
+
+        yield PackedEntry(f"{name}.zero_point", role, torch.uint8, shape, get_zero_point, set_zero_point)
+
+
+def _batch_norm_entries(name: str, norm: nn.BatchNorm2d) -> Iterator[PackedEntry]:
+    shape = (norm.num_features,)
+
+    def set_gain(gain_C: Tensor) -> None:
+        set_batch_norm(norm, ChannelAffine(gain_C, torch.zeros_like(gain_C)))
+
+    def set_shift(shift_C: Tensor) -> None:
+        set_batch_norm(norm, ChannelAffine(norm.weight.detach(), shift_C))
+
+    yield PackedEntry(f"{name}.gain", "batch_norm", torch.float32, shape, lambda: affine_of(norm).gain_C, set_gain)
+    yield PackedEntry(f"{name}.shift", "batch_norm", torch.float32, shape, lambda: affine_of(norm).shift_C, set_shift)
+
+
+def _code_entry(name: str, weight: Tensor, quantizer: FakeQuantizer) -> PackedEntry:
+    rows, columns = weight.shape[0], weight[0].numel()
+    is_signed, is_packed = quantizer.grid.is_symmetric, quantizer.grid.bits <= 4
+    byte_type = torch.int8 if is_signed else torch.uint8
+
+    def get() -> Tensor:
+        codes_OI = quantizer.codes(weight.detach()).reshape(rows, columns)
+        return pack_int4(codes_OI.to(torch.int8)) if is_packed else codes_OI.to(byte_type)
+
+    @torch.no_grad()
+    def set_codes(stored: Tensor) -> None:
+        codes_OI = unpack_int4(stored, columns, is_signed) if is_packed else stored
+        weight.copy_(quantizer.dequantize(codes_OI.reshape(weight.shape).float()))
+
+    shape = (rows, (columns + 1) // 2 if is_packed else columns)
+    role: Role = "codes_4bit" if is_packed else "codes_8bit"
+    dtype = torch.uint8 if is_packed else byte_type
+    return PackedEntry(f"{name}.weight_codes", role, dtype, shape, get, set_codes, weight.numel())
+
+
+def _float_entry(name: str, tensor: Tensor) -> PackedEntry:
+    @torch.no_grad()
+    def set_float(stored: Tensor) -> None:
+        tensor.copy_(stored)
+
+    return PackedEntry(name, "float", tensor.dtype, tuple(tensor.shape), lambda: tensor.detach(), set_float)

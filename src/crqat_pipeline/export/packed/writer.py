@@ -1,0 +1,109 @@
+"""Write a quantized detector as a packed file.
+
+Shape letters: K prompts, D embedding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.export.packed.header import (
+    CLIP_CONVENTION,
+    FORMAT_NAME,
+    FORMAT_VERSION,
+    HEADER_KEY,
+    as_json,
+    content_sha256,
+)
+from crqat_pipeline.export.packed.manifest import PackedEntry, manifest
+from crqat_pipeline.export.packed.report import PackedReport
+from crqat_pipeline.quantization import QuantSpec
+from crqat_pipeline.quantization.convert import check_ready
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+from crqat_pipeline.quantization.parts import part_of, quantizers
+from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.structures.vocabulary import TextBank
+
+TEXT_BANK_TENSOR = "text_bank.embeddings"
+
+
+def write_packed(
+    path: str | Path,
+    prepared_detector: OpenVocabularyDetector,
+    *,
+    detector_name: str,
+    detector_options: Mapping[str, Any],
+    quantization: QuantSpec,
+    text_bank: TextBank | None = None,
+    extra_metadata: Mapping[str, Any] | None = None,
+) -> PackedReport:
+    """Write the quantized parts of the detector as codes, the rest as floats, atomically and without pickle.
+
+    prepared_detector: prepared with `quantization`, calibrated, its quantized parts switched on. detector_name and
+    detector_options: its row of DETECTORS. text_bank: embeddings and prompts to ship, (K, D). extra_metadata: JSON-able
+    facts to keep. The same content gives the same bytes. Raises ValueError for a detector without quantized parts.
+    """
+    path = Path(path)
+    check_ready(prepared_detector)
+    entries = manifest(prepared_detector)
+    tensors = {name: _checked(entry) for name, entry in entries.items()}
+    sizes = Counter[str]()
+    for name, tensor in tensors.items():
+        sizes[entries[name].role] += tensor.nbytes
+    if text_bank is not None:
+        tensors[TEXT_BANK_TENSOR] = text_bank.embeddings_KD.detach().cpu().float().contiguous()
+        sizes["text_bank"] = tensors[TEXT_BANK_TENSOR].nbytes
+    facts: dict[str, Any] = {
+        "format": FORMAT_NAME,
+        "format_version": FORMAT_VERSION,
+        "detector": {"name": detector_name, "options": dict(detector_options)},
+        "quantization": quantization.model_dump(mode="json"),
+        "quantized_parts": _quantized_parts(prepared_detector),
+        "clip_convention": CLIP_CONVENTION,
+        "layers": {
+            name: _grid_facts(quantizer) for name, quantizer in quantizers(prepared_detector) if quantizer.is_on
+        },
+        "text_bank": None if text_bank is None else _bank_facts(text_bank),
+        "extra": dict(extra_metadata or {}),
+    }
+    facts["sha256"] = content_sha256(tensors, facts)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={HEADER_KEY: as_json(facts)})
+    with path.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+    num_packed = sum(entry.num_weights for entry in entries.values() if entry.role == "codes_4bit")
+    return PackedReport(path, path.stat().st_size, dict(sizes), num_packed, checksum)
+
+
+def _checked(entry: PackedEntry) -> Tensor:
+    tensor = entry.get().detach().cpu().contiguous().clone()
+    assert tensor.dtype == entry.dtype, entry.name
+    assert all(want in (None, got) for want, got in zip(entry.shape, tensor.shape, strict=True)), entry.name
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise ValueError(
+            f"A packed file holds finite numbers; {entry.name!r} has NaN or infinity. Export the last good checkpoint."
+        )
+    return tensor
+
+
+def _quantized_parts(detector: OpenVocabularyDetector) -> list[str]:
+    active = {part_of(detector, name) for name, quantizer in quantizers(detector) if quantizer.is_on}
+    return [part for part in detector.parts if part in active]
+
+
+def _grid_facts(quantizer: FakeQuantizer) -> dict[str, Any]:
+    grid = quantizer.grid
+    return {"bits": grid.bits, "low": grid.quant_min, "high": grid.quant_max, "axis": quantizer.settings.axis}
+
+
+def _bank_facts(bank: TextBank) -> dict[str, Any]:
+    return {"prompts": list(bank.prompts), "encoder": bank.encoder, "is_normalized": bank.is_normalized}

@@ -1,0 +1,47 @@
+"""What a model must offer to be predicted with, whatever file it came from.
+
+Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from crqat_pipeline.structures.output import Detections
+from crqat_pipeline.structures.vocabulary import TextBank
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model besides its weights.
+
+    form: such as "packed int4". size_divisor_px: sides of the input are multiples of it. text_bank: prompts that came
+    with the model. text_encoder: name and options of the encoder it was trained with (a row of TEXT_ENCODERS), if
+    recorded. image_size_px: side of the square input it was trained or exported for. fixed_prompts: the only prompts of
+    a model with a folded vocabulary.
+    """
+
+    form: str
+    embedding_dim: int
+    size_divisor_px: int
+    text_bank: TextBank | None = None
+    text_encoder: Mapping[str, Any] | None = None
+    image_size_px: int | None = None
+    fixed_prompts: tuple[str, ...] | None = None
+
+
+class Runnable(Protocol):
+    """A model in memory."""
+
+    @property
+    def facts(self) -> ModelFacts: ...
+
+    def detect(
+        self, images_B3HW: Tensor, text_KD: Tensor, *, score_threshold: float, max_detections: int
+    ) -> list[Detections]:
+        """One Detections per image, best first, in pixels of the input. A fixed vocabulary ignores text_KD."""
+        ...

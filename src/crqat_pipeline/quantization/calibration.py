@@ -1,0 +1,86 @@
+"""First steps and zero points of a part's quantizers: weights from themselves, the rest from calibration batches.
+
+Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+from crqat_pipeline.quantization.initialization import INITIALIZATIONS
+from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
+from crqat_pipeline.quantization.observers import grouped
+from crqat_pipeline.quantization.parts import part_of, quantizers_of
+from crqat_pipeline.quantization.weight_initialization import initialize_weight
+
+
+def calibrate(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], parts: Collection[str]) -> None:
+    """Run (images_B3HW, text_embeddings) through the detector and initialize the quantizers of `parts`.
+
+    Deterministic, in eval mode, without gradient, in memory that does not grow with the number of images. The
+    quantizers of `parts` are off while they observe; those of other parts keep their state. Raises ValueError for
+    unknown parts, no batches, non-finite activations, and quantizers that saw no data.
+    """
+    observing = dict(quantizers_of(detector, parts))
+    weights = set(_initialize_weights(detector, parts))
+    waiting = {name: quantizer for name, quantizer in observing.items() if quantizer not in weights}
+    modes = {module: module.training for module in detector.modules()}
+    switches = {quantizer: quantizer.is_on for quantizer in weights}
+    detector.eval()
+    try:
+        for quantizer in weights:
+            quantizer.is_on = False
+        for quantizer in waiting.values():
+            quantizer.is_observing = True
+        num_batches = _run(detector, batches)
+        _initialize(waiting, num_batches)
+    finally:
+        for quantizer in waiting.values():
+            quantizer.stop_observing()
+        for quantizer, is_on in switches.items():
+            quantizer.is_on = is_on
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _run(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> int:
+    num_batches = 0
+    with torch.no_grad():
+        for images_B3HW, text_embeddings in batches:
+            detector(images_B3HW, text_embeddings)
+            num_batches += 1
+    return num_batches
+
+
+def _initialize_weights(detector: nn.Module, parts: Collection[str]) -> list[FakeQuantizer]:
+    initialized = []
+    for name, layer in detector.named_modules():
+        if isinstance(layer, QuantConv2d | QuantLinear) and part_of(detector, name) in parts:
+            quantizer = layer.weight_quantizer
+            if quantizer is not None:
+                weight_GN = grouped(layer.weight.detach(), quantizer.settings.axis, quantizer.num_steps or 1)
+                quantizer.set_qparams(
+                    *initialize_weight(weight_GN, quantizer.grid, quantizer.initialization, quantizer.percentile)
+                )
+                initialized.append(quantizer)
+    return initialized
+
+
+def _initialize(waiting: dict[str, FakeQuantizer], num_batches: int) -> None:
+    if num_batches == 0 and waiting:
+        raise ValueError("Calibration needs at least one batch of images; got none. Check the calibration split.")
+    unseen = [name for name, quantizer in waiting.items() if quantizer.observer is None]
+    if unseen:
+        raise ValueError(
+            f"{len(unseen)} quantizers saw no data in calibration, first {unseen[0]!r}. Give batches that reach them, "
+            "or add their layer to keep_full_precision."
+        )
+    for quantizer in waiting.values():
+        observer = quantizer.observer
+        assert observer is not None
+        rule = INITIALIZATIONS[quantizer.initialization]
+        quantizer.set_qparams(*rule(observer, quantizer.grid, quantizer.percentile))

@@ -1,0 +1,94 @@
+"""FAKE_QUANTIZERS: which parameters of a quantizer are learned, and by which gradient.
+
+lsq: learned step (Esser et al., ICLR 2020); a zero point, if any, stays as calibrated.
+lsq_plus: learned step and integer zero point (Bhalgat et al., CVPRW 2020; the real-valued offset of that paper would
+make zero, hence zero padding, unrepresentable).
+pact: the step moves only by what is clipped (Choi et al. 2018; clipping level = step * codes above zero).
+minmax: nothing learned; the step follows the range of the data (Jacob et al., CVPR 2018).
+fixed: nothing learned; the step stays as calibrated (post-training quantization).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from crqat_pipeline.quantization.affine import choose_qparams
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+from crqat_pipeline.quantization.grid import IntegerGrid
+from crqat_pipeline.quantization.kernels.settings import GradientScale, KernelSettings, Mask, StepGradient
+from crqat_pipeline.quantization.observers import grouped
+
+
+@dataclass(frozen=True)
+class QuantizerPlan:
+    """All that one quantizer is built from; num_steps None: known at calibration only."""
+
+    grid: IntegerGrid
+    axis: int | None
+    num_steps: int | None
+    mask: Mask
+    gradient_scale: GradientScale
+    is_log: bool
+    kernel: str
+    initialization: str
+    percentile: float
+    range_momentum: float
+
+    def build(
+        self,
+        quantizer_type: type[FakeQuantizer] = FakeQuantizer,
+        *,
+        learns_step: bool,
+        learns_zero_point: bool = False,
+        step_gradient: StepGradient = "lsq",
+    ) -> FakeQuantizer:
+        """A quantizer of this plan whose step and zero point are parameters (learned) or buffers."""
+        settings = KernelSettings(
+            self.grid.quant_min,
+            self.grid.quant_max,
+            self.axis,
+            self.is_log,
+            self.mask,
+            step_gradient,
+            self.gradient_scale,
+        )
+        return quantizer_type(
+            self.grid,
+            settings,
+            num_steps=self.num_steps,
+            kernel=self.kernel,
+            learns_step=learns_step,
+            learns_zero_point=learns_zero_point and not self.grid.is_symmetric,
+            initialization=self.initialization,
+            percentile=self.percentile,
+            range_momentum=self.range_momentum,
+        )
+
+
+class TrackingFakeQuantizer(FakeQuantizer):
+    """In training, its grid moves towards the range of each batch by `range_momentum` (1: follows it exactly)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.is_on and self.training and not self.is_observing and self.is_ready:
+            self._follow(x.detach())
+        return super().forward(x)
+
+    def _follow(self, x: Tensor) -> None:
+        low_G, high_G = self.grid_range
+        seen_low_G, seen_high_G = torch.aminmax(grouped(x, self.settings.axis, low_G.numel()), dim=1)
+        low_G = low_G.lerp(seen_low_G.to(low_G), self.range_momentum)
+        high_G = high_G.lerp(seen_high_G.to(high_G), self.range_momentum)
+        self.set_qparams(*choose_qparams(low_G, high_G, self.grid))
+
+
+FAKE_QUANTIZERS: dict[str, Callable[[QuantizerPlan], FakeQuantizer]] = {
+    "lsq": lambda plan: plan.build(learns_step=True),
+    "lsq_plus": lambda plan: plan.build(learns_step=True, learns_zero_point=True),
+    "pact": lambda plan: plan.build(learns_step=True, step_gradient="clip"),
+    "minmax": lambda plan: plan.build(TrackingFakeQuantizer, learns_step=False),
+    "fixed": lambda plan: plan.build(learns_step=False),
+}

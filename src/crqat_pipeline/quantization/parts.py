@@ -1,0 +1,74 @@
+"""Which part of a detector a module belongs to, and its quantizers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """What this room needs to know of a detector (see detectors/protocol.py)."""
+
+    parts: Mapping[str, tuple[str, ...]]
+    edge_layers: tuple[str, ...]
+    embedding_dim: int
+    size_divisor: int
+
+
+def part_of(detector: nn.Module, name: str) -> str | None:
+    """The part whose prefixes cover this module name, None if there is none."""
+    parts: Mapping[str, tuple[str, ...]] = detector.parts  # type: ignore[assignment]
+    for part, prefixes in parts.items():
+        if any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes):
+            return part
+    return None
+
+
+def check_parts(detector: nn.Module, parts: Collection[str]) -> None:
+    """Raises ValueError for a part that the detector does not have."""
+    known: Mapping[str, tuple[str, ...]] = detector.parts  # type: ignore[assignment]
+    unknown = [part for part in parts if part not in known]
+    if isinstance(parts, str) or unknown:
+        raise ValueError(
+            f"Parts must be a collection of names out of {', '.join(known)}; got {parts!r}. "
+            f"Example: ['{next(iter(known))}']."
+        )
+
+
+def quantizers(detector: nn.Module) -> Iterator[tuple[str, FakeQuantizer]]:
+    """Every fake quantizer with its name, in the order of the modules."""
+    for name, module in detector.named_modules():
+        if isinstance(module, FakeQuantizer):
+            yield name, module
+
+
+def quantizers_of(detector: nn.Module, parts: Collection[str]) -> Iterator[tuple[str, FakeQuantizer]]:
+    """The quantizers of these parts. Raises ValueError for unknown parts."""
+    check_parts(detector, parts)
+    for name, quantizer in quantizers(detector):
+        if part_of(detector, name) in parts:
+            yield name, quantizer
+
+
+def set_quantized(detector: nn.Module, parts: Collection[str]) -> None:
+    """Switch the quantizers of exactly these parts on, all others off.
+
+    Raises ValueError for unknown parts, and for a detector that `prepare` has not seen.
+    """
+    check_parts(detector, parts)
+    found = False
+    for name, quantizer in quantizers(detector):
+        quantizer.is_on = part_of(detector, name) in parts
+        found = True
+    if not found and parts:
+        raise ValueError("This detector has no quantizers to switch on; call prepare(detector, spec) first.")
+
+
+def quantizer_parameters(detector: nn.Module) -> list[nn.Parameter]:
+    """Learned steps and zero points of all quantizers; shared quantizers count once."""
+    return [parameter for _, quantizer in quantizers(detector) for parameter in quantizer.parameters()]

@@ -1,0 +1,37 @@
+"""Swap the layers of a detector for quantized ones, in place, with every quantizer off."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from crqat_pipeline.quantization.full_precision import check_patterns, reason_to_keep
+from crqat_pipeline.quantization.parts import part_of, quantizers
+from crqat_pipeline.quantization.shape_trace import followers
+from crqat_pipeline.quantization.spec import QuantSpec
+from crqat_pipeline.quantization.summary import LayerRow, PrepareSummary
+from crqat_pipeline.quantization.swap import kind_of, swap
+
+
+def prepare(detector: nn.Module, spec: QuantSpec) -> PrepareSummary:
+    """Give every convolution, linear and attention product of the detector's parts its quantizers.
+
+    `detector` follows detectors/protocol.py. All quantizers are off afterwards, so that its output stays bit-equal.
+    Parameters keep their names and identity, so that optimizers and state dicts stay valid. Raises ValueError for a
+    detector that is prepared already, for patterns that match nothing and for groups that do not divide the channels
+    of a layer.
+    """
+    if any(True for _ in quantizers(detector)):
+        raise ValueError("This detector is prepared already; build a fresh one, then call prepare once.")
+    candidates = {name: module for name, module in detector.named_modules() if kind_of(module)}
+    check_patterns(spec, tuple(candidates))
+    batch_norms = followers(detector)
+    rows = []
+    for name, module in candidates.items():
+        reason = reason_to_keep(detector, spec, name)
+        swapped = None if reason else swap(detector, name, module, spec, batch_norms.get(module))
+        if swapped is None:
+            row = (name, kind_of(module), part_of(detector, name) or "-", "full precision")
+            rows.append(LayerRow(*row, reason or "its bits are none, or its type is not supported"))
+        else:
+            rows.append(LayerRow(name, kind_of(module), part_of(detector, name) or "-", "quantized", swapped))
+    return PrepareSummary(spec.notation, tuple(rows))

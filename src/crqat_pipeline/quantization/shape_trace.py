@@ -1,0 +1,77 @@
+"""Run a detector on shapes alone: no weights are read, nothing is computed, nothing of the detector changes.
+
+Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from crqat_pipeline.quantization.parts import quantizers
+
+
+def run_on_shapes(detector: nn.Module, image_size_px: int, num_prompts: int, num_images: int = 1) -> None:
+    """One forward pass on the meta device, in eval mode and with all quantizers off; hooks see every module call."""
+    state = {
+        name: torch.empty_like(tensor, device="meta")
+        for name, tensor in (*detector.named_parameters(), *detector.named_buffers())
+    }
+    side = image_size_px
+    images_B3HW = torch.empty(num_images, 3, side, side, device="meta")
+    text_KD = torch.empty(num_prompts, int(detector.embedding_dim), device="meta")  # type: ignore[arg-type]
+    with _at_rest(detector), torch.no_grad():
+        functional_call(detector, state, (images_B3HW, text_KD))
+
+
+def followers(detector: nn.Module) -> dict[nn.Module, nn.BatchNorm2d]:
+    """For every convolution, the BatchNorm that alone reads its output (found by running on shapes)."""
+    producers: dict[int, nn.Module] = {}
+    kept: list[torch.Tensor] = []  # keeps outputs alive, so that their ids stay unique
+    pairs: dict[nn.Module, nn.BatchNorm2d] = {}
+    refused: set[nn.Module] = set()
+
+    def remember(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        producers[id(output)] = module
+        kept.append(output)
+
+    def pair(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        producer = producers.get(id(inputs[0]))
+        if producer is None or not isinstance(module, nn.BatchNorm2d):
+            return
+        if pairs.setdefault(producer, module) is not module:
+            refused.add(producer)
+
+    handles = []
+    for module in detector.modules():
+        if isinstance(module, nn.Conv2d):
+            handles.append(module.register_forward_hook(remember))
+        elif isinstance(module, nn.BatchNorm2d):
+            handles.append(module.register_forward_pre_hook(pair))
+    try:
+        run_on_shapes(detector, 2 * int(detector.size_divisor), num_prompts=2)  # type: ignore[arg-type]
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {conv: batch_norm for conv, batch_norm in pairs.items() if conv not in refused}
+
+
+@contextmanager
+def _at_rest(detector: nn.Module) -> Iterator[None]:
+    """Eval mode and quantizers off inside the block; both are restored afterwards."""
+    modes = {module: module.training for module in detector.modules()}
+    switches = {quantizer: quantizer.is_on for _, quantizer in quantizers(detector)}
+    detector.eval()
+    for quantizer in switches:
+        quantizer.is_on = False
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for quantizer, is_on in switches.items():
+            quantizer.is_on = is_on

@@ -1,0 +1,62 @@
+"""Kedro's settings of this project: hooks, merging of environments, resolvers of the configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from kedro.utils import find_kedro_project
+
+from crqat_pipeline.hooks.console import Console
+from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader
+from crqat_pipeline.hooks.given_check import GivenCheck
+from crqat_pipeline.hooks.parameter_check import ParameterCheck
+from crqat_pipeline.hooks.safe_mlflow import SafeMlflowHook
+from crqat_pipeline.hooks.stage_runs import StageRunsHook
+from crqat_pipeline.hooks.tracking_guard import TrackingGuard
+
+
+def _project_folder() -> Path:
+    """The folder with pyproject.toml above the working directory; the working directory for an installed wheel."""
+    return Path(find_kedro_project(Path.cwd()) or Path.cwd()).resolve()
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI where it is set, else a SQLite file in the project folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(_project_folder() / 'mlflow.db').as_posix()}"
+
+
+def artifact_location() -> str | None:
+    """The folder mlartifacts beside the SQLite file; None where a server keeps the artifacts itself."""
+    scheme, _, database = tracking_uri().partition(":///")
+    return (Path(database).resolve().parent / "mlartifacts").as_uri() if scheme == "sqlite" else None
+
+
+TAG_PARAMETERS = {
+    "seed": ("run.seed",),
+    "bits": ("quantization.weight_bits", "quantization.activation_bits", "quantization.attention_bits"),
+}
+"""Tag of every run -> the parameters whose values it shows, joined by dashes: bits=4-4-8."""
+
+_guard = TrackingGuard()
+_session_run = SafeMlflowHook(_guard)
+
+HOOKS = (
+    ParameterCheck(),
+    GivenCheck(),
+    Console(),
+    _session_run,
+    StageRunsHook(_guard, _session_run, TAG_PARAMETERS),
+)
+
+# Our subclass replaces kedro-mlflow's hook; its name in the list of plugins is that of the distribution, underscored.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")
+
+CONFIG_LOADER_CLASS = EnvironmentConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # Kedro's default replaces whole top-level keys: an environment that sets one nested value would drop its siblings.
+    "merge_strategy": {"parameters": "soft", "mlflow": "soft", "catalog": "soft"},
+    "custom_resolvers": {"tracking_uri": tracking_uri, "artifact_location": artifact_location},
+}

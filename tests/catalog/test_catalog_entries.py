@@ -1,0 +1,45 @@
+"""The catalog: every entry is used, says what DVC and MLflow do with it, and round-trips through its configuration."""
+
+import pytest
+import yaml
+from kedro.framework.project import pipelines
+
+from tests.support.dvc_agreement import IN_MEMORY, kind_of, load_catalog
+
+MLFLOW_KINDS = (None, "metrics", "artifact")
+
+
+@pytest.fixture(scope="module")
+def catalog(project):
+    return load_catalog(project)
+
+
+@pytest.fixture(scope="module")
+def used(catalog):
+    return {name for name in pipelines["crqat_full"].datasets() if not name.startswith("params:")}
+
+
+def test_every_dataset_of_the_pipelines_is_an_entry(catalog, used):
+    in_memory = {name for name in used if getattr(catalog.get(name), "_filepath", None) is None}
+    assert in_memory == set(IN_MEMORY)
+
+
+def test_every_entry_is_used(project, used):
+    entries = yaml.safe_load((project / "conf" / "base" / "catalog.yml").read_text(encoding="utf-8"))
+    explicit = {name for name in entries if not name.startswith("_") and "{" not in name}
+    assert explicit - used == set()
+
+
+def test_every_entry_says_what_dvc_and_mlflow_do_with_it(catalog, used):
+    for name in sorted(used - set(IN_MEMORY)):
+        assert kind_of(catalog, name)
+        assert (catalog.get(name).metadata or {}).get("mlflow") in MLFLOW_KINDS, name
+
+
+def test_no_two_entries_share_a_file(catalog, used):
+    paths = [str(catalog.get(name)._filepath) for name in used - set(IN_MEMORY)]
+    assert len(paths) == len(set(paths))
+
+
+def test_nothing_is_versioned_by_kedro_where_dvc_is(project):
+    assert "versioned" not in (project / "conf" / "base" / "catalog.yml").read_text(encoding="utf-8")

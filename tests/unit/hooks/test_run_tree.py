@@ -1,0 +1,101 @@
+"""What a run leaves in MLflow: one run per stage under one parent."""
+
+import pytest
+from kedro.pipeline import Node, Pipeline
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+
+def curve(uri: str, run_id: str, name: str) -> list[float]:
+    return [point.value for point in MlflowClient(tracking_uri=uri).get_metric_history(run_id, name)]
+
+
+def artifacts(uri: str, run_id: str) -> set[str]:
+    return {file.path for file in MlflowClient(tracking_uri=uri).list_artifacts(run_id)}
+
+
+def test_stages_are_children_of_the_session(dummy, mlflow_store):
+    dummy.run("crqat_full")
+    runs = dummy.runs(mlflow_store)
+    assert set(runs) == {"crqat_full", "teacher", "baselines", "evaluation"}
+    parent = runs.pop("crqat_full")
+    assert {run.data.tags[MLFLOW_PARENT_RUN_ID] for run in runs.values()} == {parent.info.run_id}
+    assert {run.info.status for run in [parent, *runs.values()]} == {"FINISHED"}
+    assert {run.data.tags["stage"] for run in runs.values()} == set(runs)
+    assert {run.data.tags["seed"] for run in runs.values()} == {"3"}
+    assert runs["teacher"].data.tags["kedro.env"] == "base"
+
+
+def test_each_stage_keeps_its_own_curve(dummy, mlflow_store):
+    dummy.run("crqat_full")
+    runs = dummy.runs(mlflow_store)
+    assert curve(mlflow_store, runs["teacher"].info.run_id, "loss") == [1.0, 0.5, pytest.approx(1 / 3)]
+    assert curve(mlflow_store, runs["baselines"].info.run_id, "qat/loss") == [1.0, 0.5]
+
+
+def test_parameters_without_the_stage_below_and_with_it_above(dummy, mlflow_store):
+    dummy.run("crqat_full")
+    runs = dummy.runs(mlflow_store)
+    assert runs["teacher"].data.params == {"train.num_steps": "3", "train.learning_rate": "0.1"}
+    assert runs["baselines"].data.params == {"qat.train.num_steps": "2", "qat.train.learning_rate": "0.1"}
+    assert runs["crqat_full"].data.params["teacher.train.num_steps"] == "3"
+
+
+def test_marked_datasets_reach_the_stage_and_its_parent(dummy, mlflow_store):
+    dummy.run("crqat_full")
+    runs = dummy.runs(mlflow_store)
+    assert runs["evaluation"].data.metrics == {"AP": 0.2, "teacher/AP": 0.3}
+    assert runs["crqat_full"].data.metrics["evaluation/teacher/AP"] == 0.3
+    assert runs["baselines"].data.metrics["qat/final/loss"] == 0.5
+    assert artifacts(mlflow_store, runs["teacher"].info.run_id) == {"student.json"}
+
+
+def test_inputs_are_recorded_with_the_checksum_of_dvc(dummy, mlflow_store):
+    dummy.run("crqat_full")
+    inputs = dummy.runs(mlflow_store)["evaluation"].inputs.dataset_inputs
+    assert {each.dataset.name for each in inputs} == {"qat_student", "teacher_student"}
+    assert {len(each.dataset.digest) for each in inputs} == {32}
+
+
+def test_two_sessions_in_one_process_stay_apart(dummy, mlflow_store):
+    dummy.run("teacher")
+    first = dummy.runs(mlflow_store)["teacher"].info.run_id
+    dummy.run("teacher", params={"teacher": {"train": {"num_steps": 1}}})
+    second = dummy.runs(mlflow_store)
+    experiment = second["teacher"].info.experiment_id
+    assert len(MlflowClient(tracking_uri=mlflow_store).search_runs([experiment])) == 2
+    assert len(curve(mlflow_store, first, "loss")) == 3
+
+
+def test_stages_of_one_repro_find_their_parent(dummy, mlflow_store, monkeypatch):
+    for name in ("teacher", "baselines", "evaluation"):
+        monkeypatch.setenv("DVC_STAGE", name)
+        dummy.run(name)
+    runs = dummy.runs(mlflow_store)
+    group = next(run for name, run in runs.items() if name.startswith("dvc-"))
+    stages = [runs[name] for name in ("teacher", "baselines", "evaluation")]
+    assert len(runs) == 4
+    assert {run.data.tags[MLFLOW_PARENT_RUN_ID] for run in stages} == {group.info.run_id}
+    assert group.info.status == "FINISHED"
+    assert group.data.params["teacher.train.num_steps"] == "3"
+    assert group.data.metrics["evaluation/AP"] == 0.2
+    assert runs["teacher"].data.tags["dvc.stage"] == "teacher"
+
+
+def test_other_parameters_are_another_group(dummy, mlflow_store, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "teacher")
+    dummy.run("teacher")
+    dummy.run("teacher", params={"teacher": {"train": {"num_steps": 1}}})
+    assert sum(name.startswith("dvc-") for name in dummy.runs(mlflow_store)) == 2
+
+
+def test_a_failing_stage_fails_alone(dummy, mlflow_store):
+    def fail(student: dict) -> dict:
+        raise ValueError("no luck")
+
+    broken = Pipeline([Node(fail, "teacher_student", "fail_metrics", name="fail", namespace="stage2")])
+    dummy.register(stage2=broken, teacher=dummy.stages["teacher"])
+    with pytest.raises(ValueError, match="no luck"):
+        dummy.run("crqat_full")
+    statuses = {name: run.info.status for name, run in dummy.runs(mlflow_store).items()}
+    assert statuses == {"crqat_full": "FAILED", "teacher": "FINISHED", "stage2": "FAILED"}
