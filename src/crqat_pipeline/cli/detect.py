@@ -173,7 +173,7 @@ def _video_records(
             found = predict(frame.image)
             record = {"image": str(file), "frame": frame.number, "time_s": round(frame.time_s, 3)}
             records.append(record | {"detections": detection_rows(found, prompts)})
-            yield draw_detections(frame.image, found, prompts)
+            yield draw_detections(frame.image, found, prompts, least_side_px=0)
 
     if place is None:
         for _ in drawn():

@@ -18,7 +18,7 @@ class ReportForm:
     """One form of the detector: FP teacher, PTQ, QAT, CR-QAT, packed, ONNX.
 
     size_mb: megabytes of 2^20 bytes. bops_t: 10^12 bit operations per image. latency_ms: per image, on the machine
-    that latency_where names.
+    that latency_where names. other_figures: title -> AP in [0, 1] by another protocol, shown beside the first.
     """
 
     name: str
@@ -26,6 +26,7 @@ class ReportForm:
     size_mb: float | None = None
     bops_t: float | None = None
     latency_ms: float | None = None
+    other_figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,15 @@ def headline(data: ReportData) -> tuple[list[Column], dict[str, list[Cell]]]:
     """Columns, and a row of cells per form; the best form beside the teacher is marked in each column."""
     keys = figure_columns(data.forms)
     columns = [Column(key.removeprefix("AP_"), FIGURE_NAMES.get(key, "AP of these categories")) for key in keys]
-    values = {form.name: [form.evaluation.metrics.get(key) for key in keys] for form in data.forms}
+    others_keys = list(dict.fromkeys(title for form in data.forms for title in form.other_figures))
+    columns += [Column(title, "by another protocol, see its name") for title in others_keys]
+    values = {
+        form.name: [
+            *(form.evaluation.metrics.get(key) for key in keys),
+            *(form.other_figures.get(title) for title in others_keys),
+        ]
+        for form in data.forms
+    }
     costs: list[tuple[str, str, dict[str, float | None]]] = [
         ("MB", "size in 2^20 bytes", {form.name: form.size_mb for form in data.forms}),
         ("TBOPs", "10^12 bit operations per image", {form.name: form.bops_t for form in data.forms}),
@@ -69,7 +77,7 @@ def headline(data: ReportData) -> tuple[list[Column], dict[str, list[Cell]]]:
     ]
     rows = {form.name: [Cell(percent(value)) for value in values[form.name]] for form in data.forms}
     others = [form.name for form in data.forms if form.name != data.teacher]
-    for position in range(len(keys)):
+    for position in range(len(columns)):
         measured = {name: values[name][position] for name in others if is_measured(values[name][position])}
         _mark(rows, position, _extreme(measured, sign=1.0))
     for title, meaning, cost in costs:
@@ -93,7 +101,7 @@ def _mark(rows: dict[str, list[Cell]], position: int, best: Sequence[str]) -> No
 
 
 def _number(value: float) -> str:
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
 def cards(data: ReportData) -> list[tuple[str, str, str]]:

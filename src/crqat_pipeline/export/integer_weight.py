@@ -35,6 +35,10 @@ class IntegerWeight:
         largest = max(1, int(self.codes.abs().max()))
         return min(FINEST_MULTIPLIER, 1 << ((127 // largest).bit_length() - 1))
 
+    def is_wide(self, max_code: int) -> bool:
+        """Whether two products of input codes up to max_code may leave 16 bits: CPUs without VNNI saturate."""
+        return 2 * max_code * int(self.codes.abs().max()) * self.multiplier > 2**15 - 1
+
 
 def bias_unit(weight: IntegerWeight, input_scale: float) -> Tensor:
     """(O,) what one unit of an integer kernel's sum is worth: input scale * weight scale / multiplier."""

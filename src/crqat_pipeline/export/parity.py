@@ -67,8 +67,8 @@ class ParityReport:
         lines = [
             f"{self.runtime}: {self.num_mismatches} of {self.num_codes} codes differ "
             f"({self.num_unexplained} of them no ties); {self.integer_convolutions} convolutions run on integers, "
-            f"{self.float_convolutions} in floating point; boxes within {self.largest_box_difference_px:.2g} px, scores "
-            f"within {self.largest_score_difference:.2g}"
+            f"{self.float_convolutions} in floating point; boxes within {self.largest_box_difference_px:.2g} px, "
+            f"scores within {self.largest_score_difference:.2g}"
         ]
         for row in self.rows:
             if row.num_mismatches:
@@ -89,7 +89,7 @@ def check_codes(
 ) -> ParityReport:
     """Compare the codes of every quantizer of an exported file with the student's. See the module for how.
 
-    detector: the student that was exported, quantizers on. text_KD must be the folded bank where the vocabulary is fixed.
+    detector: the student that was exported, quantizers on. text_KD: the folded bank where the vocabulary is fixed.
     Raises ValueError for a file of another program.
     """
     model, facts = _with_taps(Path(path))

@@ -24,14 +24,15 @@ def merged(base: Any, override: Any) -> Any:
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):
-    """Kedro's loader with `merged` as its soft merge.
+    """Kedro's loader with `merged` for parameters; other files follow `merge_strategy`.
 
     One loader per session: each binds `${globals:}` for the whole process.
     """
 
-    @staticmethod
-    def _soft_merge(config: dict[str, Any], env_config: dict[str, Any], env_path: str | None = None) -> Any:
-        return merged(config, env_config)
+    def _merge_configs(self, config: dict[str, Any], env_config: dict[str, Any], key: str, env_path: str) -> Any:
+        if key == "parameters":
+            return merged(config, env_config)
+        return super()._merge_configs(config, env_config, key, env_path)
 
     def base_parameter_keys(self) -> set[str]:
         """Top-level keys of conf/base's parameters, whatever the environment and the command line add."""

@@ -52,7 +52,8 @@ class RunTree:
         """The parent run of this group, made if missing, shown as running."""
         run_id = self.writer.find(self.experiment_id, GROUP_TAG, group)
         if run_id is None:
-            return self.writer.create(self.experiment_id, group, {**self.tags, GROUP_TAG: group})
+            shared = {name: value for name, value in self.tags.items() if name != "dvc.stage"}
+            return self.writer.create(self.experiment_id, group, {**shared, GROUP_TAG: group})
         self.writer.reopen(run_id)
         return run_id
 

@@ -112,7 +112,7 @@ class StageRunsHook:
                 summary = {f"{stage_of(node)}/{name}": value for name, value in values.items()}
                 place.writer.metrics(self._tree.parent_id, summary)
         elif kind == "artifact":
-            place.writer.artifact(place.run_id, Path(str(dataset._filepath)))
+            place.writer.artifact(place.run_id, Path(str(dataset._filepath)), place.prefix.rstrip("/") or None)
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from crqat_pipeline.structures.output import Detections
 
 GOLDEN_RATIO = 0.618034
+MAX_ENLARGEMENT = 8
 
 
 def prompt_color(column: int) -> tuple[int, int, int]:
@@ -18,17 +19,21 @@ def prompt_color(column: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def draw_detections(image: Image.Image, detections: Detections, prompts: Sequence[str]) -> Image.Image:
+def draw_detections(
+    image: Image.Image, detections: Detections, prompts: Sequence[str], least_side_px: int = 480
+) -> Image.Image:
     """A copy of the image with one frame and one "prompt 0.87" label per detection, the best on top.
 
-    Line width and text size follow the image's size, so labels stay readable on 100 px and on 8000 px pictures.
+    Line width and text size follow the image's size. An image whose shorter side is below least_side_px is enlarged by
+    a whole factor (at most 8), so that labels do not hide what they name; 0 keeps every size.
     """
-    canvas = image.convert("RGB")
+    factor = min(MAX_ENLARGEMENT, max(1, -(-least_side_px // min(image.size))))
+    canvas = image.convert("RGB").resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas)
     shorter_px = min(canvas.size)
     line_px = max(1, round(shorter_px / 250))
-    font = ImageFont.load_default(size=max(10, round(shorter_px / 32)))
-    boxes = detections.boxes_M4.tolist()
+    font = ImageFont.load_default(size=max(10, round(shorter_px / 36)))
+    boxes = (detections.boxes_M4 * factor).tolist()
     rows = list(zip(boxes, detections.scores_M.tolist(), detections.labels_M.tolist(), strict=True))
     for box, _, column in reversed(rows):
         pen.rectangle(_ordered(box), outline=prompt_color(column), width=line_px)

@@ -5,17 +5,21 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding, N regions.
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors.yolo_world.selection import select_detections
 from crqat_pipeline.detectors.yolo_world.spec import SelectionSpec
 from crqat_pipeline.inference.runnable import ModelFacts
+from crqat_pipeline.inference.saturation import warn_of_saturation
 from crqat_pipeline.structures.output import Detections
+from crqat_pipeline.structures.vocabulary import TextBank
 
 HEADER_KEY = "crqat"
 FORMAT_VERSION = 1
@@ -30,15 +34,19 @@ class OnnxModel:
         self._session = _session(path, num_threads)
         facts = _facts(path, self._session)
         height = self._session.get_inputs()[0].shape[2]
-        prompts = tuple(facts["prompts"]) if facts["has_fixed_vocabulary"] else None
+        bank = _text_bank(facts)
+        fixed = bank.prompts if facts["has_fixed_vocabulary"] and bank is not None else None
+        if facts["wide_layers"]:
+            warn_of_saturation(path, len(facts["wide_layers"]))
         self._selection = SelectionSpec(nms_iou=facts["nms_iou"])
         self.facts = ModelFacts(
             form=f"ONNX {facts['form']}",
             embedding_dim=facts["embedding_dim"],
             size_divisor_px=facts["size_divisor_px"],
-            text_encoder=facts.get("text_encoder_spec"),
-            image_size_px=height if isinstance(height, int) else facts.get("image_size_px"),
-            fixed_prompts=prompts,
+            text_bank=bank,
+            text_encoder=facts["extra"].get("text_encoder"),
+            image_size_px=height if isinstance(height, int) else facts["extra"].get("image_size_px"),
+            fixed_prompts=fixed,
         )
 
     def detect(
@@ -81,3 +89,12 @@ def _facts(path: Path, session: Any) -> dict[str, Any]:
             "Update crqat-pipeline, or export the model again with it."
         )
     return facts
+
+
+def _text_bank(facts: dict[str, Any]) -> TextBank | None:
+    stored = facts.get("text_bank")
+    if stored is None:
+        return None
+    flat = np.frombuffer(base64.b64decode(stored["embeddings"]), dtype="<f4").copy()
+    embeddings_KD = torch.from_numpy(flat).reshape(len(stored["prompts"]), facts["embedding_dim"])
+    return TextBank(tuple(stored["prompts"]), embeddings_KD, stored["encoder"], stored["is_normalized"])

@@ -1,13 +1,12 @@
-"""The node that ends a training stage."""
+"""The node that ends a stage which can be resumed."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-
-from crqat_pipeline.structures.checkpoint import Checkpoint
-from crqat_pipeline.training.loop import finish
+from typing import Any
 
 
-def clear_resume(trained: Checkpoint, resume_folder: Path) -> None:
-    """The result is on disk (it was just read back): its resumable checkpoints are no longer needed."""
-    finish(resume_folder)
+def clear_resume(result: Any, resume_folder: Path) -> None:
+    """The result is on disk (it was just read back): what an interrupted run would have needed is removed."""
+    shutil.rmtree(resume_folder)

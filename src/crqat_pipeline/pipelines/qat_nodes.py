@@ -10,8 +10,8 @@ from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.qat import run_stage
-from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 from crqat_pipeline.training.tracker import Tracker

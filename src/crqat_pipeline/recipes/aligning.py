@@ -10,8 +10,8 @@ from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.training_loader import training_batches
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.evaluation.alignment import AlignmentSummary, GroupAlignment, group_alignments, summarize_alignment
-from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import EvaluationSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.device import choose_device
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from time import perf_counter
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,52 +14,58 @@ from torchvision.ops import box_convert
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.evaluation.detection_store import DetectionStore, detect_with_resume
 from crqat_pipeline.evaluation.detection_table import DetectionTable
-from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import EvaluationSpec
+from crqat_pipeline.recipes.stage_data import TrainingData, fingerprint
 from crqat_pipeline.runtime.device import choose_device
-from crqat_pipeline.runtime.progress import progress
 
 
-@dataclass(frozen=True)
-class DetectionRun:
-    """detections: rows in image order, best first. milliseconds_per_image: network and post-processing."""
+def detect_split(
+    detector: OpenVocabularyDetector,
+    data: TrainingData,
+    spec: EvaluationSpec,
+    device_name: str,
+    label: str,
+    resume_folder: Path,
+) -> DetectionTable:
+    """All images of the split against the whole vocabulary, except those that `resume_folder` has already."""
+    device = choose_device(device_name)
+    detector.to(device).eval()
+    run = fingerprint(_digest(detector), data.split, data.vocabulary, data.text_bank.encoder, spec)
+    store = DetectionStore(resume_folder / f"{label}-{run}".replace(" ", "_"), {"run": run})
 
-    detections: DetectionTable
-    milliseconds_per_image: float
+    def detect(image_ids: Sequence[int]) -> Iterator[tuple[int, DetectionTable]]:
+        wanted = set(image_ids)
+        images = tuple(image for image in data.split.images if image.id in wanted)
+        remaining = replace(data, split=data.split.model_copy(update={"images": images}))
+        return _detect(detector, remaining, spec, device)
+
+    image_ids = [image.id for image in data.split.images]
+    return detect_with_resume(store, image_ids, detect, label=label)
+
+
+def _digest(detector: OpenVocabularyDetector) -> str:
+    digest = hashlib.sha256()
+    for value in detector.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.inference_mode()
-def detect_split(
-    detector: OpenVocabularyDetector, data: TrainingData, spec: EvaluationSpec, device_name: str, label: str
-) -> DetectionRun:
-    """All images of the split against the whole vocabulary."""
-    device = choose_device(device_name)
-    detector.to(device).eval()
+def _detect(
+    detector: OpenVocabularyDetector, data: TrainingData, spec: EvaluationSpec, device: torch.device
+) -> Iterator[tuple[int, DetectionTable]]:
     texts_KD = data.text_bank.embeddings_KD.to(device)
-    batches = evaluation_batches(
-        data.split, data.images, LoaderSpec(image_size_px=spec.image_size_px, batch_size=spec.batch_size)
-    )
-    tables: list[DetectionTable] = []
-    seconds = 0.0
-    num_batches = -(-len(data.split.images) // spec.batch_size)
-    for batch in progress(batches, label, total=num_batches, unit="batch"):
-        started = perf_counter()
+    loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=spec.batch_size)
+    for batch in evaluation_batches(data.split, data.images, loader):
         output = detector(batch.images_B3HW.to(device), texts_KD)
         found = detector.detect(output, score_threshold=spec.score_threshold, max_detections=spec.max_detections)
-        seconds += perf_counter() - started
         for index, detections in enumerate(found):
             boxes_M4 = batch.to_original(index, detections.boxes_M4.cpu())
-            tables.append(
-                _table(
-                    batch.image_ids[index],
-                    boxes_M4,
-                    detections.scores_M.cpu(),
-                    detections.labels_M.cpu(),
-                    data.vocabulary.category_ids,
-                )
-            )
-    return DetectionRun(DetectionTable.concatenate(tables), 1000 * seconds / max(1, len(data.split.images)))
+            scores_M, labels_M = detections.scores_M.cpu(), detections.labels_M.cpu()
+            image_id = batch.image_ids[index]
+            yield image_id, _table(image_id, boxes_M4, scores_M, labels_M, data.vocabulary.category_ids)
 
 
 def _table(

@@ -15,10 +15,10 @@ from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.result import CategoryResult, EvaluationResult
 from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.recipes.aligning import align_students
-from crqat_pipeline.recipes.detecting import DetectionRun, detect_split
+from crqat_pipeline.recipes.detecting import detect_split
 from crqat_pipeline.recipes.forms import TEACHER, load_form
-from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import Vocabulary
@@ -51,23 +51,24 @@ def truth(annotations: Mapping[str, Any], vocabulary: Vocabulary, image_ids: Col
 
 
 def run_forms(
-    sources: Mapping[str, Checkpoint | Path], benchmarks: Mapping[str, TrainingData], spec: EvaluationSpec, run: RunSpec
+    sources: Mapping[str, Checkpoint | Path],
+    benchmarks: Mapping[str, TrainingData],
+    spec: EvaluationSpec,
+    run: RunSpec,
+    resume_folder: Path,
 ) -> tuple[dict[str, DetectionTable], Facts]:
-    """'<benchmark>/<form>' -> detections; form -> milliseconds, size, bit operations, distance to the teacher."""
+    """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher."""
     detectors = {form: load_form(source) for form, source in sources.items()}
     tables: dict[str, DetectionTable] = {}
     facts: Facts = {}
     for form, detector in detectors.items():
-        runs = dict(_detect(form, detector, benchmarks, spec, run.device))
-        tables |= {f"{benchmark}/{form}": one.detections for benchmark, one in runs.items()}
+        runs = dict(_detect(form, detector, benchmarks, spec, run.device, resume_folder))
+        tables |= {f"{benchmark}/{form}": table for benchmark, table in runs.items()}
         report = cost(detector, None, spec.image_size_px, len(benchmarks["coco"].vocabulary))
-        facts[form] = {
-            "milliseconds_per_image": runs["coco"].milliseconds_per_image,
-            "size_mb": report.size_mb,
-            "bops_t": report.bops_t,
-        }
-        if isinstance(sources[form], Path):
-            facts[form]["size_mb"] = Path(str(sources[form])).stat().st_size / 2**20
+        facts[form] = {"size_mb": report.size_mb, "bops_t": report.bops_t}
+        source = sources[form]
+        if isinstance(source, Path):
+            facts[form]["size_mb"] = source.stat().st_size / 2**20
     students = {form: detector for form, detector in detectors.items() if form != TEACHER}
     for form, summary in align_students(detectors[TEACHER], students, benchmarks["coco"], spec, run.device).items():
         facts[form]["alignment"] = asdict(summary)
@@ -80,15 +81,16 @@ def _detect(
     benchmarks: Mapping[str, TrainingData],
     spec: EvaluationSpec,
     device: str,
-) -> Iterator[tuple[str, DetectionRun]]:
+    resume_folder: Path,
+) -> Iterator[tuple[str, DetectionTable]]:
     """One run per benchmark; benchmarks of the same images and prompts share one."""
-    done: list[tuple[TrainingData, DetectionRun]] = []
+    done: list[tuple[TrainingData, DetectionTable]] = []
     for name, data in benchmarks.items():
-        run = next((run for other, run in done if _is_same_question(other, data)), None)
-        if run is None:
-            run = detect_split(detector, data, spec, device, f"{form} on {name}")
-            done.append((data, run))
-        yield name, run
+        table = next((found for other, found in done if _is_same_question(other, data)), None)
+        if table is None:
+            table = detect_split(detector, data, spec, device, f"{form} on {name}", resume_folder)
+            done.append((data, table))
+        yield name, table
 
 
 def _is_same_question(left: TrainingData, right: TrainingData) -> bool:
@@ -107,7 +109,12 @@ def evaluate_tables(tables: Mapping[str, DetectionTable], truths: Mapping[str, T
         benchmark, form = key.split("/")
         truth = truths[benchmark]
         results.setdefault(form, {})[benchmark] = evaluate(
-            truth.annotations, table, PROTOCOL[benchmark], spec.backend, truth.category_splits
+            truth.annotations,
+            table,
+            PROTOCOL[benchmark],
+            spec.backend,
+            truth.category_splits,
+            processes=spec.processes,
         )
     return results
 
@@ -130,7 +137,7 @@ def results_from_json(document: Facts) -> Results:
 
 
 def summarize(results: Results, facts: Facts) -> Facts:
-    """form -> benchmark -> the figures that could be measured, with size, cost, time and distance to the teacher."""
+    """form -> benchmark -> the figures that could be measured, with size, cost and distance to the teacher."""
     metrics: Facts = {}
     for form, by_name in results.items():
         metrics[form] = {

@@ -19,9 +19,9 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild, to_checkpoint
-from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, fingerprint
 from crqat_pipeline.recipes.scale_range import scale_range
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
+from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, fingerprint
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.structures.batch import DetectionBatch

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from torchvision.ops import box_convert, nms
 
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.evaluation.alignment import AlignmentSummary
@@ -24,6 +23,8 @@ from crqat_pipeline.recipes.run_figures import ap_figure, gallery_sheet, loss_sh
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
+GALLERY_NMS_IOU = 0.6
+
 
 def report_forms(results: Results, facts: Mapping[str, Mapping[str, Any]]) -> list[ReportForm]:
     """One form per label, in the order of FORM_LABELS."""
@@ -33,7 +34,7 @@ def report_forms(results: Results, facts: Mapping[str, Mapping[str, Any]]) -> li
             evaluation=results[form]["lvis"],
             size_mb=facts[form]["size_mb"],
             bops_t=facts[form]["bops_t"],
-            latency_ms=facts[form]["milliseconds_per_image"],
+            other_figures={f"COCO {name}": results[form]["coco"].metrics[name] for name in ("AP", "AP50")},
         )
         for form, label in FORM_LABELS.items()
         if form in results
@@ -78,9 +79,12 @@ def gallery(
 
 
 def _shown(table: DetectionTable, image_id: int, names: Mapping[int, str], threshold: float) -> ShownDetections:
+    """Confident detections, one name per box: people read the best name, evaluation sees them all."""
     rows = table.take((table.image_ids_M == image_id) & (table.scores_M >= threshold))
-    corners = np.concatenate([rows.boxes_xywh_M4[:, :2], rows.boxes_xywh_M4[:, :2] + rows.boxes_xywh_M4[:, 2:]], 1)
-    return ShownDetections(corners, tuple(names[int(one)] for one in rows.category_ids_M), rows.scores_M)
+    corners_M4 = box_convert(torch.from_numpy(rows.boxes_xywh_M4), "xywh", "xyxy")
+    best = nms(corners_M4, torch.from_numpy(rows.scores_M), GALLERY_NMS_IOU).numpy()
+    labels = tuple(names[int(one)] for one in rows.category_ids_M[best])
+    return ShownDetections(corners_M4.numpy()[best], labels, rows.scores_M[best])
 
 
 def draw(
@@ -116,7 +120,6 @@ def draw(
             for form, known in facts.items()
             if "alignment" in known
         },
-        latency_where=f"{platform.machine()} CPU, {torch.get_num_threads()} threads, PyTorch {torch.__version__}",
         score_threshold=spec.gallery_threshold,
     )
     return render_report(data), gallery_sheet(shown, spec.gallery_threshold), ap_figure(results), loss_sheet(curves)

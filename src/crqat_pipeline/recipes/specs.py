@@ -127,6 +127,7 @@ class EvaluationSpec(_Spec):
     score_threshold: float = Field(default=0.001, ge=0, lt=1, description="On the sigmoid score")
     max_detections: int = Field(default=300, ge=1, description="Per image: 300 for COCO and LVIS protocols")
     backend: Literal["reference", "fast"] = Field(default="reference", description="reference: pycocotools, lvis")
+    processes: int = Field(default=1, ge=1, description="Processes that score; they change no figure")
     on_training_images: bool = Field(default=False, description="Also score the QAT images (COCO protocol)")
     alignment_images: int = Field(default=100, ge=1, description="Images for the distances to the teacher's embeddings")
     gallery_images: int = Field(default=6, ge=0, description="Images drawn side by side in the report")

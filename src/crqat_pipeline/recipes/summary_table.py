@@ -20,7 +20,6 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], float, int], ...] = (
     ("AP on QAT images", ("train", "AP"), 100, 1),
     ("MB", ("size_mb",), 1, 2),
     ("GBOPs", ("bops_t",), 1000, 2),
-    ("ms/image", ("milliseconds_per_image",), 1, 1),
 )
 """Title, path in the metrics, factor, decimals."""
 

@@ -16,7 +16,7 @@ from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.batch import DetectionBatch
 from crqat_pipeline.training.ema import WeightAverage
 from crqat_pipeline.training.optimizer import build_optimizer, learning_rate, set_learning_rate
-from crqat_pipeline.training.resume import TrainingState, discard, load_latest, save_state
+from crqat_pipeline.training.resume import TrainingState, load_latest, save_state
 from crqat_pipeline.training.spec import OptimizationSpec
 from crqat_pipeline.training.task import TrainingTask
 from crqat_pipeline.training.tracker import NullTracker, Tracker
@@ -87,12 +87,6 @@ def train(
             save_state(resume_folder, state, done, fingerprint)
     tensors = average.tensors if average is not None else detector.state_dict()
     return TrainingResult(state.history, first_step, perf_counter() - started, dict(tensors))
-
-
-def finish(resume_folder: Path | None) -> None:
-    """Drop the checkpoints; call once the result is safely on disk."""
-    if resume_folder:
-        discard(resume_folder)
 
 
 def _accumulate(

@@ -88,9 +88,3 @@ def load_latest(folder: Path, state: TrainingState, fingerprint: str) -> int:
             _restore(state, tensors, metadata)
             return int(metadata["step"])
     return 0
-
-
-def discard(folder: Path) -> None:
-    """Remove the checkpoints of a run that is complete."""
-    for path in folder.glob(PATTERN):
-        path.unlink()

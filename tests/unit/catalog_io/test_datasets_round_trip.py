@@ -130,6 +130,12 @@ def test_metrics_that_json_cannot_hold_become_null(tmp_path):
     assert dataset.load() == {"AP": None, "list": [None, 1.0]}
 
 
+def test_what_differs_between_equal_runs_stays_out_of_the_file(tmp_path):
+    dataset = JsonDocument(filepath=path(tmp_path), omit=["seconds"])
+    dataset.save({"final_loss": 0.5, "seconds": 12.3})
+    assert dataset.load() == {"final_loss": 0.5}
+
+
 def test_figures_of_matplotlib_and_pillow(tmp_path):
     dataset = FigureDataset(filepath=path(tmp_path))
     dataset.save(Image.new("RGB", (5, 3), "red"))

@@ -1,5 +1,7 @@
 """Environments change single values, and whole rows of tables."""
 
+from mlflow.tracking import MlflowClient
+
 from crqat_pipeline.hooks.environment_merge import merged
 
 
@@ -24,6 +26,13 @@ def test_the_same_row_keeps_them():
 
 def test_null_and_scalars_replace():
     assert merged({"a": {"b": 1}, "c": 2}, {"a": None, "c": {"d": 3}}) == {"a": None, "c": {"d": 3}}
+
+
+def test_an_experiment_of_another_name_keeps_the_place_of_artifacts(dummy, mlflow_store, tmp_path):
+    dummy.write("smoke", "mlflow", {"tracking": {"experiment": {"name": "dummy-smoke"}}})
+    dummy.run("teacher", env="smoke")
+    experiment = MlflowClient(tracking_uri=mlflow_store).get_experiment_by_name("dummy-smoke")
+    assert experiment.artifact_location == (tmp_path / "mlartifacts").as_uri()
 
 
 def test_the_base_is_left_alone():

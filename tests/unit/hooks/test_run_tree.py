@@ -48,6 +48,7 @@ def test_marked_datasets_reach_the_stage_and_its_parent(dummy, mlflow_store):
     assert runs["crqat_full"].data.metrics["evaluation/teacher/AP"] == 0.3
     assert runs["baselines"].data.metrics["qat/final/loss"] == 0.5
     assert artifacts(mlflow_store, runs["teacher"].info.run_id) == {"student.json"}
+    assert artifacts(mlflow_store, runs["baselines"].info.run_id) == {"qat"}
 
 
 def test_inputs_are_recorded_with_the_checksum_of_dvc(dummy, mlflow_store):
@@ -80,6 +81,7 @@ def test_stages_of_one_repro_find_their_parent(dummy, mlflow_store, monkeypatch)
     assert group.data.params["teacher.train.num_steps"] == "3"
     assert group.data.metrics["evaluation/AP"] == 0.2
     assert runs["teacher"].data.tags["dvc.stage"] == "teacher"
+    assert "dvc.stage" not in group.data.tags
 
 
 def test_other_parameters_are_another_group(dummy, mlflow_store, monkeypatch):

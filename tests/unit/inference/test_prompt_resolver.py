@@ -70,7 +70,7 @@ def test_vocabularies_of_other_models_are_refused(tmp_path):
     resolver = PromptResolver(FixedModel().facts)
     with pytest.raises(ValueError, match=r"embeddings of 4 numbers; those of .* have 6"):
         resolver.resolve(None, wide)
-    with pytest.raises(ValueError, match="trained with the text encoder 'open_clip.*embedded with 'composed"):
+    with pytest.raises(ValueError, match=r"trained with the text encoder 'open_clip.*embedded with 'composed"):
         resolver.resolve(None, other)
 
 

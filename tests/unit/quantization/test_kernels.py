@@ -9,6 +9,7 @@ from quantizer_cases import reference_gradients, settings_of
 
 from crqat_pipeline.quantization.affine import dequantize, quantize
 from crqat_pipeline.quantization.grid import IntegerGrid
+from crqat_pipeline.quantization.kernels.fused_library import load_fused
 from crqat_pipeline.quantization.kernels.settings import gradient_factor
 from crqat_pipeline.quantization.kernels.table import KERNELS
 
@@ -39,7 +40,7 @@ def _run(kernel, x, scale_G, zero_G, settings):
     seed=st.integers(0, 10_000),
     has_axis=st.booleans(),
 )
-def test_eager_output_is_dequantize_of_quantize(bits, is_symmetric, shape, seed, has_axis):
+def test_output_is_dequantize_of_quantize(bits, is_symmetric, shape, seed, has_axis):
     generator = torch.Generator().manual_seed(seed)
     grid = IntegerGrid(bits, is_symmetric)
     axis = min(1, len(shape) - 1) if has_axis else None
@@ -48,9 +49,10 @@ def test_eager_output_is_dequantize_of_quantize(bits, is_symmetric, shape, seed,
     scale_G = torch.rand(groups, generator=generator) + 1e-3
     zero_G = None if is_symmetric else torch.randint(0, grid.quant_max + 1, (groups,), generator=generator).float()
     settings = settings_of(grid.quant_min, grid.quant_max, axis)
-    y = KERNELS["eager"](x, scale_G, zero_G, settings)
     codes = quantize(x, scale_G, zero_G, grid, axis)
-    assert torch.equal(y, dequantize(codes, scale_G, zero_G, axis))
+    for kernel in ("auto", "fused", "eager", "composite"):
+        y = KERNELS[kernel](x, scale_G, zero_G, settings)
+        assert torch.equal(y, dequantize(codes, scale_G, zero_G, axis)), kernel
     assert torch.equal(codes, codes.round())
     assert codes.min() >= grid.quant_min
     assert codes.max() <= grid.quant_max
@@ -119,8 +121,10 @@ def test_nan_is_never_hidden(kernel, axis):
     x = torch.tensor([[0.3, float("nan"), 1.0]])
     y = KERNELS[kernel](x, torch.tensor([0.1]), torch.tensor([3.0]), settings_of(axis=axis, mask="rounded"))
     assert y.isnan().tolist() == [[False, True, False]]
-    y = KERNELS["eager"](x[:, :1], torch.tensor([float("nan")]), torch.tensor([3.0]), settings_of(axis=axis))
-    assert y.isnan().all()
+    broken = torch.tensor([float("nan")])
+    for kernel in ("eager", "fused"):
+        assert KERNELS[kernel](x[:, :1], broken, torch.tensor([3.0]), settings_of(axis=axis)).isnan().all()
+        assert KERNELS[kernel](x[:, :1], torch.tensor([0.1]), broken, settings_of(axis=axis)).isnan().all()
 
 
 @pytest.mark.parametrize("step", [0.0, -0.3])
@@ -133,20 +137,79 @@ def test_a_step_below_zero_is_used_as_the_smallest_scale_and_can_recover(step):
     assert step_G.grad.item() < 0  # gradient descent raises the step
 
 
+def _layouts(shape, generator):
+    """The same values contiguous, channels-last, as a slice of channels of either, and with a permuted memory."""
+    base = torch.randn(shape, generator=generator)
+    padded = torch.cat([base, torch.zeros_like(base)], dim=1)
+    yield base
+    yield base.to(memory_format=torch.channels_last)
+    yield padded.narrow(1, 0, shape[1])
+    yield padded.to(memory_format=torch.channels_last).narrow(1, 0, shape[1])
+    yield base.transpose(2, 3).contiguous().transpose(2, 3)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 3])
 @pytest.mark.parametrize("kernel", ["eager", "composite", "fused"])
-def test_layouts_do_not_change_values_or_gradients(kernel):
-    base = torch.randn(2, 8, 5, 3, generator=torch.Generator().manual_seed(0))
-    settings = settings_of(mask="rounded")
-    scale_G, zero_G = torch.tensor([0.2]), torch.tensor([6.0])
+@pytest.mark.parametrize("shape", [(2, 8, 5, 3), (1, 2, 64, 48), (3, 4, 1, 1)])
+def test_layouts_do_not_change_values_or_gradients(kernel, axis, shape):
+    generator = torch.Generator().manual_seed(0)
+    groups = 1 if axis is None else shape[axis]
+    scale_G, zero_G = torch.rand(groups, generator=generator) * 0.1 + 0.1, torch.full((groups,), 6.0)
+    weights = torch.randn(shape, generator=generator)
     want = None
-    for view in (base, base.to(memory_format=torch.channels_last), base.transpose(2, 3).contiguous().transpose(2, 3)):
+    for view in _layouts(shape, generator.manual_seed(1)):
         x = view.detach().requires_grad_()
-        step_G = scale_G.clone().requires_grad_()
-        y = KERNELS[kernel](x, step_G, zero_G, settings)
-        (y * torch.arange(30.0).reshape(2, 1, 5, 3)).sum().backward()
+        step_G, zero_point_G = scale_G.clone().requires_grad_(), zero_G.clone().requires_grad_()
+        y = KERNELS[kernel](x, step_G, zero_point_G, settings_of(axis=axis, mask="rounded"))
+        (y * weights).sum().backward()
         if want is None:
-            want = (y.detach(), x.grad, step_G.grad)
-        torch.testing.assert_close((y.detach(), x.grad, step_G.grad), want, rtol=1e-5, atol=1e-4)
+            want = (y.detach(), x.grad, step_G.grad, zero_point_G.grad)
+        assert torch.equal(y, want[0])
+        torch.testing.assert_close((x.grad, step_G.grad, zero_point_G.grad), want[1:], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", ["eager", "fused"])
+def test_channels_last_maps_and_their_slices_stay_channels_last(kernel):
+    x = torch.randn(2, 8, 5, 3).to(memory_format=torch.channels_last)
+    for part in (x, x.narrow(1, 2, 4)):
+        y = KERNELS[kernel](part, torch.tensor([0.2]), torch.tensor([6.0]), settings_of())
+        assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_fused_gradients_do_not_depend_on_the_number_of_threads():
+    x = torch.randn(300_000, generator=torch.Generator().manual_seed(0))
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            results.append(_run("fused", x, torch.tensor([0.1]), torch.tensor([7.0]), settings_of()))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+def test_without_a_compiler_the_reason_is_named(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert "no C compiler" in load_fused.__wrapped__()
+    with pytest.raises(ValueError, match=r"float32 on a CPU.*got torch.float64.*kernel='auto'"):
+        KERNELS["fused"](torch.zeros(2).double(), torch.ones(1), None, settings_of())
+    assert KERNELS["auto"](torch.zeros(2).double(), torch.ones(1), None, settings_of()).tolist() == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_compiled_kernel_agrees_with_eager(axis):
+    x = torch.randn(3, 4, 6, 5, generator=torch.Generator().manual_seed(0))
+    groups = 1 if axis is None else x.shape[axis]
+    scale_G, zero_G = torch.full((groups,), 0.13), torch.full((groups,), 6.0)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        settings = settings_of(axis=axis, mask="rounded")
+        got = _run("compiled", x.contiguous(memory_format=layout), scale_G, zero_G, settings)
+        want = _run("eager", x, scale_G, zero_G, settings)
+        assert torch.equal(got[0], want[0])
+        torch.testing.assert_close(got[1:], want[1:], rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision_is_computed_in_float32():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from crqat_pipeline.export.channel_affine import ChannelAffine, affine_of
 from crqat_pipeline.export.integer_weight import IntegerWeight, bias_unit, integer_weight
-from crqat_pipeline.export.onnx.code_grid import grid_of
+from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap, Plain
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
@@ -34,24 +34,26 @@ def convolve(emission: Emission, conv: nn.Conv2d, batch_norm: nn.BatchNorm2d | N
     assert conv.input_quantizer is not None
     x = emission.on_grid(conv.input_quantizer, feature)
     weight = integer_weight(conv, affine)
-    output_quantizer = pre_activation_quantizer(emission, conv, batch_norm)
-    bias = _bias(emission, name, weight, grid_of(conv.input_quantizer).scale, output_quantizer is not None)
-    values = integer_values(emission, name, weight)
+    grid, output_quantizer = grid_of(conv.input_quantizer), pre_activation_quantizer(emission, conv, batch_norm)
+    bias = _bias(emission, name, weight, grid.scale, output_quantizer is not None)
+    values = integer_values(emission, name, weight, grid)
     y = emission.graph.node("Conv", x, values, *bias, name=name, **_geometry(conv))
     return y if output_quantizer is None else emission.on_grid(output_quantizer, Plain(y))
 
 
-def integer_values(emission: Emission, name: str, weight: IntegerWeight) -> str:
-    """Name of the dequantized weight.
+def integer_values(emission: Emission, name: str, weight: IntegerWeight, grid: CodeGrid) -> str:
+    """Name of the dequantized weight of a layer whose input lies on `grid`.
 
     Byte forms store int4 codes, widened to int8 when the model is loaded and multiplied there by `weight.multiplier`:
     the integer kernel rounds the bias to input scale * weight scale, and a finer weight scale makes that finer too.
     """
     graph = emission.graph
+    if weight.is_wide(grid.max_code):
+        emission.wide_layers.append(name)
     multiplier = weight.multiplier if emission.form.has_byte_activations else 1
     scale = graph.constant(weight.scale_O / multiplier, f"{name}.weight_scale")
     if not weight.fits_four_bits:
-        codes = graph.constant(weight.codes, f"{name}.weight_codes")
+        codes = graph.constant(weight.codes * multiplier, f"{name}.weight_codes")
     else:
         codes = graph.int4_constant(weight.codes, f"{name}.weight_codes", is_signed=True)
         if emission.form.has_byte_activations:

@@ -28,12 +28,24 @@ class Tap(NamedTuple):
 
 
 class Emission:
-    """Walks a detector; `emitters` maps a module class to the function (emission, module, *inputs) that writes it."""
+    """Walks a detector; `emitters` maps a module class to the function (emission, module, *inputs) that writes it.
+
+    taps: where parity checks find codes, by quantizer. wide_layers: integer layers whose pairs of products may leave 16
+    bits, which old CPUs saturate.
+    """
 
     def __init__(
-        self, graph: OnnxGraph, form: Form, detector: nn.Module, emitters: Mapping[type[nn.Module], Emitter]
+        self,
+        graph: OnnxGraph,
+        form: Form,
+        detector: nn.Module,
+        emitters: Mapping[type[nn.Module], Emitter],
+        *,
+        wants_embeddings: bool = True,
     ) -> None:
         self.graph, self.form, self._emitters = graph, form, emitters
+        self.wants_embeddings = wants_embeddings
+        self.wide_layers: list[str] = []
         self._names = {module: name for name, module in detector.named_modules()}
         self._made: dict[Any, str] = {}
         self.taps: dict[str, Tap] = {}

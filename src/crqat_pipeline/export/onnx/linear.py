@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import nn
 
 from crqat_pipeline.export.integer_weight import integer_weight
+from crqat_pipeline.export.onnx.code_grid import grid_of
 from crqat_pipeline.export.onnx.convolution import integer_values, is_integer, pre_activation_quantizer
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import Plain
@@ -25,7 +26,9 @@ def linear(emission: Emission, layer: nn.Linear, rows: str) -> str:
     assert layer.input_quantizer is not None
     x = emission.on_grid(layer.input_quantizer, Plain(rows))
     integers = integer_weight(layer, None)
-    transposed = graph.node("Transpose", integer_values(emission, name, integers), name=name, perm=[1, 0])
+    transposed = graph.node(
+        "Transpose", integer_values(emission, name, integers, grid_of(layer.input_quantizer)), name=name, perm=[1, 0]
+    )
     y = graph.node("MatMul", x, transposed, name=name)
     if integers.bias_O is not None:
         y = graph.node("Add", y, graph.constant(integers.bias_O, f"{name}.bias"), name=name)

@@ -5,6 +5,7 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding, N regions.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.form import FORMS
 from crqat_pipeline.export.onnx.graph import OnnxGraph
+from crqat_pipeline.export.onnx.suppression import add_nms
 from crqat_pipeline.export.onnx.table import EMITTERS
 from crqat_pipeline.runtime.lookup import look_up
 from crqat_pipeline.structures.vocabulary import TextBank
@@ -42,6 +44,9 @@ class OnnxSpec(BaseModel):
     has_embeddings: bool = Field(True, description="Output the region embeddings (B, N, D) as well")
     score_threshold: float = Field(0.001, ge=0, lt=1, description="Stored for users of the file; a probability")
     nms_iou: float = Field(0.7, gt=0, le=1, description="Stored for users of the file; used by nms in the graph")
+    nms_max_detections: int | None = Field(
+        None, ge=1, description="Add suppression per prompt to the graph, with at most so many detections per prompt"
+    )
 
 
 def build_onnx(
@@ -52,9 +57,10 @@ def build_onnx(
 ) -> ModelProto:
     """The checked model. Inputs: images (B, 3, H, W) float32 RGB in [0, 1] and text_embeddings (K, D) float32.
 
-    Outputs: boxes (B, N, 4) pixel xyxy, scores (B, N, K) in [0, 1], embeddings (B, N, D). Weights come from the stored
-    integers of the quantizers that are switched on. Raises ValueError for a block without an emitter, a size that does
-    not fit, or a fixed vocabulary without a text bank.
+    Outputs: boxes (B, N, 4) pixel xyxy, scores (B, N, K) in [0, 1], embeddings (B, N, D); with suppression in the graph
+    also detection_images, detection_labels, detection_scores (M,) and detection_boxes (M, 4), best first. Weights come
+    from the stored integers of the quantizers that are switched on. Raises ValueError for a block without an emitter, a
+    size that does not fit, or a fixed vocabulary without a text bank.
     """
     from onnx import TensorProto
 
@@ -71,16 +77,19 @@ def build_onnx(
         text = graph.constant(text_bank.embeddings_KD.float(), "text_embeddings")
     else:
         text = graph.input("text_embeddings", (num_prompts, detector.embedding_dim), TensorProto.FLOAT)
-    emission = Emission(graph, form, detector, EMITTERS)
+    emission = Emission(graph, form, detector, EMITTERS, wants_embeddings=spec.has_embeddings)
     tensors = emission.emit(detector.eval(), images, text)
     scores = graph.node("Sigmoid", tensors.class_logits, name="scores")
     graph.output(tensors.boxes, "boxes", (batch, "regions", 4), TensorProto.FLOAT)
     graph.output(scores, "scores", (batch, "regions", num_prompts), TensorProto.FLOAT)
+    if spec.nms_max_detections is not None:
+        add_nms(graph, tensors.boxes, scores, spec.nms_iou, spec.score_threshold, spec.nms_max_detections)
     if spec.has_embeddings:
         shape = (batch, "regions", detector.embedding_dim)
         graph.output(tensors.region_embeddings, "embeddings", shape, TensorProto.FLOAT)
-    facts = _facts(detector, spec, text_bank) | {"taps": emission.taps} | dict(metadata or {})
-    return graph.model("crqat_detector", {METADATA_KEY: json.dumps(facts, sort_keys=True)})
+    facts = _facts(detector, spec, text_bank) | {"taps": emission.taps, "wide_layers": emission.wide_layers}
+    facts["extra"] = dict(metadata or {})
+    return graph.model("crqat_detector", {METADATA_KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)})
 
 
 def _check(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank | None) -> None:
@@ -110,6 +119,11 @@ def _facts(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank
         "boxes": "pixel xyxy of the input image",
     }
     if text_bank is not None:
-        facts["prompts"] = list(text_bank.prompts)
-        facts["text_encoder"] = text_bank.encoder
+        embeddings_KD = text_bank.embeddings_KD.detach().cpu().float().contiguous()
+        facts["text_bank"] = {
+            "prompts": list(text_bank.prompts),
+            "encoder": text_bank.encoder,
+            "is_normalized": text_bank.is_normalized,
+            "embeddings": base64.b64encode(embeddings_KD.numpy().astype("<f4").tobytes()).decode(),
+        }
     return facts

@@ -43,7 +43,9 @@ def run_onnxruntime(model: bytes, feeds: Feeds, outputs: Sequence[str], num_thre
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         values = session.run(list(outputs), {entry.name: feeds[entry.name] for entry in session.get_inputs()})
         counts = Counter(node.op_type for node in onnx.load(optimized, load_external_data=False).graph.node)
-    return Execution(dict(zip(outputs, values, strict=True)), counts["QLinearConv"], counts["Conv"] + counts["FusedConv"])
+    return Execution(
+        dict(zip(outputs, values, strict=True)), counts["QLinearConv"], counts["Conv"] + counts["FusedConv"]
+    )
 
 
 def run_openvino(model: bytes, feeds: Feeds, outputs: Sequence[str], num_threads: int) -> Execution:

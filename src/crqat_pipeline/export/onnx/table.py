@@ -15,7 +15,7 @@ from crqat_pipeline.detectors.yolo_world.gate import GateProduct, MaxSigmoidGate
 from crqat_pipeline.detectors.yolo_world.head import Head
 from crqat_pipeline.detectors.yolo_world.neck import Neck
 from crqat_pipeline.detectors.yolo_world.text_enhancer import PooledAttention, TextEnhancer
-from crqat_pipeline.export.onnx import blocks, head, linear, text_enhancer, text_guided, yolo_world
+from crqat_pipeline.export.onnx import blocks, contrast, head, linear, text_enhancer, text_guided, yolo_world
 from crqat_pipeline.export.onnx.emission import Emitter
 
 EMITTERS: Mapping[type[nn.Module], Emitter] = MappingProxyType(
@@ -38,6 +38,6 @@ EMITTERS: Mapping[type[nn.Module], Emitter] = MappingProxyType(
         TextEnhancer: text_enhancer.text_enhancer,
         PooledAttention: text_enhancer.pooled_attention,
         Head: head.head,
-        Contrast: head.contrast,
+        Contrast: contrast.contrast,
     }
 )

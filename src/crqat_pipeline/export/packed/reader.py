@@ -22,6 +22,14 @@ from crqat_pipeline.export.packed.writer import TEXT_BANK_TENSOR
 from crqat_pipeline.quantization import QuantSpec, prepare, set_quantized
 from crqat_pipeline.structures.vocabulary import TextBank
 
+AS_STORED = {
+    "scale_parametrization": "plain",
+    "weight_quantizer": "fixed",
+    "activation_quantizer": "fixed",
+    "kernel": "eager",
+}
+"""How a stored model quantizes: steps as they are, nothing learned, no kernel that must be compiled first."""
+
 
 @dataclass(frozen=True)
 class PackedModel:
@@ -59,8 +67,7 @@ class PackedModel:
         """
         row = self.metadata["detector"]
         detector = build_detector(row["name"], **row["options"])
-        fixed = {"scale_parametrization": "plain", "weight_quantizer": "fixed", "activation_quantizer": "fixed"}
-        prepare(detector, self.quantization.model_copy(update=fixed))
+        prepare(detector, self.quantization.model_copy(update=AS_STORED))
         set_quantized(detector, self.metadata["quantized_parts"])
         entries = manifest(detector)
         self._check_names(entries)

@@ -14,8 +14,8 @@ from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.recipes import evaluation_run, report_page
-from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.summary_table import summary_table
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
@@ -43,8 +43,9 @@ def detect(
     qat_set: PreparedSplit,
     spec: EvaluationSpec,
     run: RunSpec,
+    resume_folder: Path,
 ) -> tuple[dict[str, DetectionTable], Facts]:
-    """Detections of every form on every benchmark, and what only the networks tell: times, cost, alignment."""
+    """Detections of every form on every benchmark, and what only the networks tell: cost and alignment."""
     sources: dict[str, Checkpoint | Path] = {
         "teacher": teacher,
         "finetuned": finetuned,
@@ -59,7 +60,7 @@ def detect(
     }
     if spec.on_training_images:
         benchmarks["train"] = TrainingData(qat_set, qat_images, vocabulary, text_bank)
-    return evaluation_run.run_forms(sources, benchmarks, spec, run)
+    return evaluation_run.run_forms(sources, benchmarks, spec, run, resume_folder)
 
 
 def score(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from crqat_pipeline.pipelines.clear_resume import clear_resume
 from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, score
 
 FORMS = {
@@ -38,10 +39,11 @@ def create_pipeline() -> Pipeline:
     nodes = [
         Node(
             detect,
-            inputs=FORMS | prompts | images | spec | run,
+            inputs=FORMS | prompts | images | spec | run | {"resume_folder": "evaluation_resume"},
             outputs=["detections", "form_facts"],
             name="detect",
         ),
+        Node(clear_resume, inputs=["detections", "evaluation_resume"], outputs=None, name="clear_resume"),
         Node(
             score,
             inputs=_same("detections", "form_facts", "vocabulary", "lvis_vocabulary") | truth | spec,

@@ -8,8 +8,8 @@ from pathlib import Path
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.recipes.exporting import pack_student, verify_packed
-from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import ExportSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 

@@ -8,8 +8,8 @@ import pandas as pd
 
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
-from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, RunSpec, TeacherSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.teacher import make_teacher
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary

@@ -43,7 +43,8 @@ def is_worth_blocking(x: Tensor, step_G: Tensor, settings: KernelSettings) -> bo
     rows = step_G.numel()
     for size in x.shape[: settings.axis % x.ndim]:
         rows *= size
-    return x.is_contiguous() and x.numel() >= rows * _SMALLEST_ROW
+    is_in_order = x.is_contiguous() or settings.axis % x.ndim == 0
+    return is_in_order and x.numel() >= rows * _SMALLEST_ROW
 
 
 class BlockedFakeQuantize(torch.autograd.Function):

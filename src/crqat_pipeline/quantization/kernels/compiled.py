@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from crqat_pipeline.quantization.kernels.broadcast import held_on_grid
-from crqat_pipeline.quantization.kernels.layout import by_step, dense, laid_out_like
+from crqat_pipeline.quantization.kernels.layout import back_to_shape, by_step, dense, laid_out_like
 from crqat_pipeline.quantization.kernels.settings import (
     KernelSettings,
     gradient_factor,
@@ -37,7 +37,7 @@ class CompiledFakeQuantize(torch.autograd.Function):
         x_OGN = by_step(x, step_G.numel(), settings.axis).data
         scale_G, zero_G = _used(step_G, zero_point_G, settings)
         y_OGN = _compiled(_forward)(x_OGN, scale_G, zero_G, settings.quant_min, settings.quant_max)
-        return _like(y_OGN, x)
+        return back_to_shape(y_OGN, x, settings.axis)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
@@ -61,7 +61,7 @@ class CompiledFakeQuantize(torch.autograd.Function):
         dzero_point_G = None
         if zero_point_G is not None:
             dzero_point_G = held_on_grid(zero_point_G, dzero_G * factor, settings).to(zero_point_G.dtype)
-        return _like(inside_OGN, x), dstep_G, dzero_point_G, None
+        return back_to_shape(inside_OGN, x, settings.axis), dstep_G, dzero_point_G, None
 
 
 def fake_quantize_compiled(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings) -> Tensor:
@@ -107,10 +107,3 @@ def _used(step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings)
     if zero_point_G is None:
         return scale_G, torch.zeros_like(scale_G)
     return scale_G, integer_zero_point(zero_point_G, settings)
-
-
-def _like(y_OGN: Tensor, x: Tensor) -> Tensor:
-    if y_OGN.shape[:2] == (1, 1) and not x.is_contiguous():
-        batch, channels, height, width = x.shape
-        return y_OGN.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
-    return y_OGN.reshape(x.shape)

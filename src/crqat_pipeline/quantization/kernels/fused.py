@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from crqat_pipeline.quantization.kernels.blocked import held_on_grid
 from crqat_pipeline.quantization.kernels.eager import fake_quantize_eager
 from crqat_pipeline.quantization.kernels.fused_library import load_fused
-from crqat_pipeline.quantization.kernels.layout import laid_out_like
+from crqat_pipeline.quantization.kernels.layout import dense, laid_out_like
 from crqat_pipeline.quantization.kernels.settings import (
     KernelSettings,
     gradient_factor,
@@ -39,10 +39,6 @@ class _Walk(NamedTuple):
     stride: int
     threads: int
 
-    @property
-    def is_one_row(self) -> bool:
-        return self.outer == self.groups == 1
-
 
 class FusedFakeQuantize(torch.autograd.Function):
     """y = dequantize(quantize(x)), straight-through for x, learned step and zero point."""
@@ -52,7 +48,7 @@ class FusedFakeQuantize(torch.autograd.Function):
         scale_G = positive_scale(step_G, settings.is_log)
         zero_G = torch.zeros_like(scale_G) if zero_point_G is None else integer_zero_point(zero_point_G, settings)
         x, walk = _walked(x, step_G.numel(), settings.axis)
-        y = torch.empty_like(x) if walk.is_one_row else torch.empty(x.shape, dtype=x.dtype)
+        y = torch.empty_like(x) if walk.outer == 1 else torch.empty(x.shape, dtype=x.dtype)
         _library().crqat_forward(
             x.data_ptr(),
             walk.stride,
@@ -73,7 +69,7 @@ class FusedFakeQuantize(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         x, scale_G, zero_G, zero_point_G = ctx.saved_tensors
         walk, settings = ctx.walk, ctx.settings
-        gradient = laid_out_like(x, gradient) if walk.is_one_row else gradient.contiguous()
+        gradient = laid_out_like(x, gradient) if walk.outer == 1 else gradient.contiguous()
         inside = torch.empty_like(gradient)
         sums_2G = torch.empty(2, walk.groups, dtype=torch.float64)
         done = _library().crqat_backward(
@@ -88,8 +84,8 @@ class FusedFakeQuantize(torch.autograd.Function):
             settings.quant_max,
             settings.margin,
             settings.step_gradient == "lsq",
-            sums_2G[0].data_ptr(),
-            sums_2G[1].data_ptr(),
+            sums_2G.data_ptr(),
+            sums_2G.data_ptr() + walk.groups * sums_2G.element_size(),
             walk.threads,
         )
         if not done:
@@ -135,16 +131,10 @@ def _library() -> ctypes.CDLL:
 def _walked(x: Tensor, num_steps: int, axis: int | None) -> tuple[Tensor, _Walk]:
     """x, copied only if fused.c cannot walk through its memory, and the way to walk."""
     threads = max(1, min(torch.get_num_threads(), x.numel() // _SMALLEST_PER_THREAD))
-    if axis is None and (x.is_contiguous() or _is_channels_last(x)):
-        return x, _Walk(1, 1, x.numel(), 0, threads)
     axis = None if axis is None else axis % x.ndim
-    if axis in (None, 1) and x.ndim > 1 and x.numel() and x[0].is_contiguous():  # a slice of channels, or contiguous
-        return x, _Walk(x.shape[0], num_steps, x[0].numel() // num_steps, x.stride(0), threads)
-    x = x.contiguous()
+    if axis in (None, 1) and x.ndim > 1 and x.numel() and not x.is_contiguous() and x[0].is_contiguous():
+        return x, _Walk(x.shape[0], num_steps, x[0].numel() // num_steps, x.stride(0), threads)  # some channels
+    x = dense(x) if axis in (None, 0) else x.contiguous()
     outer = prod(x.shape[: axis or 0])
     slab = x.numel() // max(outer, 1)
     return x, _Walk(outer, num_steps, slab // num_steps, slab, threads)
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    return x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,188 @@
+"""Latency, memory and size of every exported form, against full precision in ONNX and in PyTorch, in one run.
+
+    python benchmarks/export_speed.py                                   # YOLO-World-S, 640 px, 80 prompts, 1 and 2 threads
+    python benchmarks/export_speed.py --detector yolo_world_n --image-size 320 --threads 1
+
+Weights are random, which changes no time; quantizers are calibrated on noise. Every row is a fresh process, so that peak
+memory is its own, and rounds go through all rows in turn, so that other work on the machine falls on all of them.
+cpu: median processor time of one call, which other processes hardly touch; wall: the fastest call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROWS = {
+    "PyTorch fp32": ("torch", "fp32"),
+    "onnxruntime fp32": ("onnxruntime", "fp32"),
+    "onnxruntime fp32, no embeddings": ("onnxruntime", "fp32_short"),
+    "onnxruntime fast": ("onnxruntime", "fast"),
+    "onnxruntime fast, no embeddings": ("onnxruntime", "fast_short"),
+    "onnxruntime spec": ("onnxruntime", "spec"),
+    "OpenVINO fp32, no embeddings": ("openvino", "fp32_short"),
+    "OpenVINO openvino, no embeddings": ("openvino", "openvino_short"),
+}
+"""Row -> runtime and file. "short" files leave out the output of region embeddings, with which version 2 needs less."""
+BASELINE = "onnxruntime fp32"
+
+
+def write_models(folder: Path, detector_name: str, version: int, image_size_px: int, num_prompts: int) -> None:
+    import torch
+
+    from crqat_pipeline.detectors import build_detector
+    from crqat_pipeline.export.bias_alignment import align_biases
+    from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
+    from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
+
+    torch.manual_seed(0)
+    detector = build_detector(detector_name, version=version).eval()
+    prepare(
+        detector,
+        QuantSpec.parse(
+            "4-4-8",
+            pre_activation_bits=8,
+            weight_initialization="minmax",
+            activation_initialization="minmax",
+        ),
+    )
+    texts_KD = torch.nn.functional.normalize(torch.randn(num_prompts, detector.embedding_dim), dim=1)
+    side = min(image_size_px, 320)
+    calibrate(detector, [(torch.rand(1, 3, side, side), texts_KD)], list(detector.parts))
+    set_quantized(detector, list(detector.parts))
+    align_biases(detector)
+    for form in ("fp32", "fast", "spec", "openvino"):
+        for suffix, has_embeddings in (("", True), ("_short", False)):
+            write_onnx(folder / f"{form}{suffix}.onnx", detector, OnnxSpec(form=form, has_embeddings=has_embeddings))
+
+
+def call_of(runtime: str, file: Path, feeds: dict[str, Any], threads: int, row: dict[str, Any]) -> Callable[[], Any]:
+    if runtime == "torch":
+        import torch
+
+        from crqat_pipeline.detectors import build_detector
+
+        torch.set_num_threads(threads)
+        detector = build_detector(row["detector"], version=row["version"]).eval()
+        images, texts = (torch.from_numpy(feeds[name]) for name in ("images", "text_embeddings"))
+
+        def run() -> Any:
+            with torch.inference_mode():
+                return detector(images, texts)
+
+        return run
+    if runtime == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = threads, 3
+        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        return lambda: session.run(None, feeds)
+    from crqat_pipeline.export.onnx.runtime import compile_openvino
+
+    compiled = compile_openvino(file.read_bytes(), threads)
+    return lambda: compiled(feeds)
+
+
+def measure(row: dict[str, Any]) -> dict[str, float]:
+    """In a process of its own."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    size = row["image_size_px"]
+    feeds = {
+        "images": rng.random((1, 3, size, size), np.float32),
+        "text_embeddings": rng.standard_normal((row["prompts"], row["embedding_dim"]), np.float32),
+    }
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    call = call_of(row["runtime"], Path(row["file"]), feeds, row["threads"], row)
+    for _ in range(2):
+        call()
+    cpu, wall = [], []
+    for _ in range(row["runs"]):
+        start, start_cpu = time.perf_counter(), time.process_time()
+        call()
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - start_cpu)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"cpu_ms": statistics.median(cpu) * 1e3, "wall_ms": min(wall) * 1e3, "memory_mb": (peak - before) / 1024}
+
+
+def in_new_process(row: dict[str, Any]) -> dict[str, float]:
+    environment = os.environ | {"OMP_NUM_THREADS": str(row["threads"])}
+    command = [sys.executable, __file__, "--measure", json.dumps(row)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detector", default="yolo_world_s")
+    parser.add_argument("--version", type=int, default=2)
+    parser.add_argument("--image-size", type=int, default=640)
+    parser.add_argument("--prompts", type=int, default=80)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5, help="calls per round")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(json.loads(arguments.measure))))
+        return
+    from crqat_pipeline.detectors import build_detector
+
+    dim = build_detector(arguments.detector, version=arguments.version).embedding_dim
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_models(folder, arguments.detector, arguments.version, arguments.image_size, arguments.prompts)
+        for threads in arguments.threads:
+            found: dict[str, list[dict[str, float]]] = {label: [] for label in ROWS}
+            for _ in range(arguments.rounds):
+                for label, (runtime, file) in ROWS.items():
+                    row = {
+                        "runtime": runtime,
+                        "file": str(folder / f"{file}.onnx"),
+                        "detector": arguments.detector,
+                        "version": arguments.version,
+                        "image_size_px": arguments.image_size,
+                        "prompts": arguments.prompts,
+                        "embedding_dim": dim,
+                        "threads": threads,
+                        "runs": arguments.runs,
+                    }
+                    found[label].append(in_new_process(row))
+            report(arguments, threads, found, folder)
+
+
+def report(arguments: argparse.Namespace, threads: int, found: dict[str, list[dict[str, float]]], folder: Path) -> None:
+    medians = {
+        label: {key: statistics.median(round_[key] for round_ in rounds) for key in rounds[0]}
+        for label, rounds in found.items()
+    }
+    base = medians[BASELINE]["cpu_ms"]
+    print(
+        f"\n{arguments.detector} v{arguments.version}, {arguments.image_size} px, {arguments.prompts} prompts, {threads} thread(s)"
+    )
+    print(f"{'':<36}{'cpu ms':>9}{'wall ms':>9}{'speed':>8}{'memory MB':>11}{'file MB':>9}")
+    for label, values in medians.items():
+        file = folder / f"{ROWS[label][1]}.onnx"
+        size = file.stat().st_size / 2**20
+        print(
+            f"{label:<36}{values['cpu_ms']:>9.1f}{values['wall_ms']:>9.1f}{base / values['cpu_ms']:>7.2f}x"
+            f"{values['memory_mb']:>11.0f}{size:>9.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from crqat_pipeline.cli.detect import command
+from crqat_pipeline.detectors import build_detector
+from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
+from crqat_pipeline.export.packed import write_packed
+from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
+from crqat_pipeline.structures.vocabulary import TextBank
+
+BANK = TextBank(("red lamp", "stray cat"), torch.eye(2, 64), "test", is_normalized=True)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """The same student as a packed file, and as an ONNX model."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    detector = build_detector("yolo_world_open_shapes").eval()
+    spec = QuantSpec.parse("4-4-8", activation_initialization="minmax", weight_initialization="minmax")
+    prepare(detector, spec)
+    calibrate(detector, [(torch.rand(1, 3, 64, 64), BANK.embeddings_KD)], list(detector.parts))
+    set_quantized(detector, list(detector.parts))
+    row = {"detector_name": "yolo_world_open_shapes", "detector_options": {}, "quantization": spec}
+    extra = {"image_size_px": 64}
+    packed, onnx = folder / "m.int4.safetensors", folder / "m.onnx"
+    write_packed(packed, detector, **row, text_bank=BANK, extra_metadata=extra)
+    write_onnx(onnx, detector, OnnxSpec(form="openvino"), text_bank=BANK, extra_metadata=extra)
+    return {"packed": packed, "onnx": onnx}
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "deep").mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    for name in ("a.png", "b.jpg", "deep/a.png"):
+        Image.fromarray(noise.integers(0, 255, (40, 60, 3), np.uint8)).save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    (folder / "notes.txt").write_text("not looked at")
+    return folder
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("kind", ["packed", "onnx"])
+def test_a_folder_is_drawn_and_a_broken_image_does_not_stop_it(models, pictures, tmp_path, kind):
+    result = run(models[kind], pictures, "--threshold", 0.0001, "--max-detections", 7, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "broken.jpg is" in result.stderr
+    document = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert document["prompts"] == ["red lamp", "stray cat"]
+    found = {record["image"].rpartition("pictures/")[2]: record for record in document["images"]}
+    assert set(found) == {"a.png", "b.jpg", "broken.jpg", "deep/a.png"}
+    assert "error" in found["broken.jpg"]
+    first = found["a.png"]
+    assert (first["width_px"], first["height_px"], len(first["detections"])) == (60, 40, 7)
+    assert set(first["detections"][0]) == {"prompt", "score", "box_xyxy_px"}
+    assert sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*")) == [
+        "a.png",
+        "b.jpg",
+        "deep/a.png",
+        "detections.json",
+    ]
+
+
+def test_packed_file_and_onnx_model_find_the_same(models, pictures):
+    documents = []
+    for kind in ("packed", "onnx"):
+        result = run(models[kind], pictures / "a.png", "--prompts", "stray cat", "--threshold", 0.0001, "--json")
+        assert result.exit_code == 0, result.output
+        documents.append(json.loads(result.stdout)["images"][0]["detections"])
+    assert len(documents[0]) > 10
+    boxes = [sorted(row["box_xyxy_px"] for row in rows) for rows in documents]
+    np.testing.assert_allclose(boxes[0], boxes[1], atol=0.02)
+
+
+def test_a_video_is_read_by_frames(models, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for index in range(5):
+        writer.write(np.full((48, 64, 3), 40 * index, np.uint8))
+    writer.release()
+    result = run(models["packed"], tmp_path / "v.avi", "--every", 2, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    records = json.loads((tmp_path / "out" / "detections.json").read_text())["images"]
+    assert [(record["frame"], record["time_s"]) for record in records] == [(0, 0.0), (2, 0.2), (4, 0.4)]
+    assert (tmp_path / "out" / "v.mp4").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--json", "--prompts", "zebra"], "No embeddings for 'zebra'"),
+        (["--json", "--prompts", "a,,b"], "must be texts that name something"),
+        (["--json", "--vocabulary", "lvis"], "Unknown vocabulary 'lvis'. Vocabularies at hand: model"),
+        (["--json", "--image-size", "70"], "multiple of 32 px; got 70"),
+        ([], "Say where results go"),
+    ],
+)
+def test_wishes_that_do_not_fit_are_explained(models, pictures, tmp_path, arguments, text):
+    result = run(models["packed"], pictures / "a.png", "--vocabulary-folder", tmp_path, *arguments)
+    assert result.exit_code in (1, 2)
+    assert text in result.output
+    assert "Traceback" not in result.output
+
+
+def test_missing_files_and_empty_folders_are_named(models, tmp_path):
+    assert "No file" in run(models["packed"], tmp_path / "gone.png", "--json").output
+    assert "No images in folder" in run(models["packed"], tmp_path, "--json").output
+    assert "No model file" in run(tmp_path / "gone.onnx", tmp_path, "--json").output
+
+
+def test_results_of_the_same_name_do_not_overwrite_each_other(models, pictures, tmp_path):
+    result = run(models["packed"], pictures / "a.png", pictures / "deep" / "a.png", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "a-2.png").is_file()
