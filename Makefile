@@ -14,13 +14,9 @@ PARAMS ?=
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
 
-comma := ,
-
 export PATH := $(BIN):$(PATH)
 export DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := 1
-# One line that importing kedro-mlflow prints; conf/logging.yml silences the others during a run.
-export PYTHONWARNINGS := ignore::UserWarning:mlflow.pyfunc.utils.data_validation$(if $(PYTHONWARNINGS),$(comma)$(PYTHONWARNINGS))
 
 .PHONY: help environment run repro test lint format clean mlflow-ui viz
 

@@ -8,6 +8,7 @@ import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "cost": ("crqat_pipeline.cli.cost", "Size, MACs and bit operations of a detector."),
+    "demo": ("crqat_pipeline.cli.demo", "Try prompts on images in the browser."),
     "detect": ("crqat_pipeline.cli.detect", "Find what prompts name in images, with any form of a detector."),
     "evaluate": ("crqat_pipeline.cli.evaluate", "Score a COCO results file by COCO or LVIS protocol."),
     "weights": ("crqat_pipeline.cli.weights", "Say what a weight file is; convert it to safetensors."),

@@ -1,4 +1,4 @@
-"""A detector that runs in onnxruntime.
+"""A detector that runs in onnxruntime or OpenVINO.
 
 Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding, N regions.
 """
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from crqat_pipeline.detectors.yolo_world.selection import select_detections
 from crqat_pipeline.detectors.yolo_world.spec import SelectionSpec
+from crqat_pipeline.inference.onnx_session import AUTOMATIC, open_session
 from crqat_pipeline.inference.runnable import ModelFacts
 from crqat_pipeline.inference.saturation import warn_of_saturation
 from crqat_pipeline.structures.output import Detections
@@ -29,15 +30,14 @@ HIGHEST_SCORE = 1 - 2**-24
 class OnnxModel:
     """An exported graph; prompts are an input, unless the vocabulary was folded in."""
 
-    def __init__(self, path: Path, num_threads: int | None = None) -> None:
-        """Raises ValueError for a file that onnxruntime cannot open or that this project did not export."""
-        self._session = _session(path, num_threads)
-        facts = _facts(path, self._session)
-        height = self._session.get_inputs()[0].shape[2]
+    def __init__(self, path: Path, runtime: str = AUTOMATIC, num_threads: int | None = None) -> None:
+        """runtime: "onnxruntime", "openvino", or "auto" by form. Raises ValueError for a file that does not open or
+        that this project did not export."""
+        facts, height = _facts(path)
         bank = _text_bank(facts)
-        fixed = bank.prompts if facts["has_fixed_vocabulary"] and bank is not None else None
         if facts["wide_layers"]:
             warn_of_saturation(path, len(facts["wide_layers"]))
+        self._run = open_session(path, runtime, facts["form"], num_threads)
         self._selection = SelectionSpec(nms_iou=facts["nms_iou"])
         self.facts = ModelFacts(
             form=f"ONNX {facts['form']}",
@@ -45,8 +45,8 @@ class OnnxModel:
             size_divisor_px=facts["size_divisor_px"],
             text_bank=bank,
             text_encoder=facts["extra"].get("text_encoder"),
-            image_size_px=height if isinstance(height, int) else facts["extra"].get("image_size_px"),
-            fixed_prompts=fixed,
+            image_size_px=height or facts["extra"].get("image_size_px"),
+            fixed_prompts=bank.prompts if facts["has_fixed_vocabulary"] and bank is not None else None,
         )
 
     def detect(
@@ -55,7 +55,7 @@ class OnnxModel:
         feeds = {"images": images_B3HW.numpy()}
         if self.facts.fixed_prompts is None:
             feeds["text_embeddings"] = text_KD.float().numpy()
-        boxes_BN4, scores_BNK = map(torch.from_numpy, self._session.run(["boxes", "scores"], feeds))
+        boxes_BN4, scores_BNK = map(torch.from_numpy, self._run(["boxes", "scores"], feeds))
         logits_BNK = scores_BNK.clamp(max=HIGHEST_SCORE).logit()
         return [
             select_detections(logits_NK, boxes_N4, score_threshold, max_detections, self._selection)
@@ -63,23 +63,17 @@ class OnnxModel:
         ]
 
 
-def _session(path: Path, num_threads: int | None) -> Any:
+def _facts(path: Path) -> tuple[dict[str, Any], int]:
+    """The metadata of a file, and the height of its input in pixels, 0 where it is free."""
     try:
-        import onnxruntime
+        import onnx
     except ImportError as error:
-        raise ValueError("ONNX models need onnxruntime. Install it: pip install crqat-pipeline[onnx].") from error
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if num_threads is not None:
-        options.intra_op_num_threads = num_threads
+        raise ValueError("ONNX models need onnx and onnxruntime: pip install crqat-pipeline[onnx].") from error
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own, without a common name
-        raise ValueError(f"onnxruntime cannot open {path}: {error}. Copy or export the model again.") from error
-
-
-def _facts(path: Path, session: Any) -> dict[str, Any]:
-    stored = session.get_modelmeta().custom_metadata_map.get(HEADER_KEY)
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's own class, or whatever a damaged file provokes
+        raise ValueError(f"{path} is not a whole ONNX model: {error}. Copy or export it again.") from error
+    stored = {entry.key: entry.value for entry in model.metadata_props}.get(HEADER_KEY)
     if stored is None:
         raise ValueError(f"{path} is an ONNX model of another program: it lacks the {HEADER_KEY!r} metadata.")
     facts: dict[str, Any] = json.loads(stored)
@@ -88,7 +82,7 @@ def _facts(path: Path, session: Any) -> dict[str, Any]:
             f"{path} has format version {facts['format_version']}; this program reads 1 to {FORMAT_VERSION}. "
             "Update crqat-pipeline, or export the model again with it."
         )
-    return facts
+    return facts, model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
 
 
 def _text_bank(facts: dict[str, Any]) -> TextBank | None:

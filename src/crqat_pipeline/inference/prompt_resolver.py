@@ -108,7 +108,7 @@ class PromptResolver:
         options = {key: value for key, value in spec.items() if key != "name"}
         try:
             return build_text_encoder(spec["name"], **options)
-        except (OSError, ImportError) as error:
+        except (OSError, ImportError, ValueError) as error:
             raise ValueError(
                 f"No embeddings for {shown}: the text encoder {spec['name']!r} is not available ({error})."
                 f"{_nearest(prompts[0], bank)} {self._at_hand()}"

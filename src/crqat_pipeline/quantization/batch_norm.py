@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from crqat_pipeline.quantization.modes import eval_mode
 from crqat_pipeline.quantization.parts import check_parts, part_of
 
 BatchNormPolicy = Literal["frozen", "live"]
@@ -35,12 +36,10 @@ def reestimate_batch_norm(detector: nn.Module, batches: Iterable[tuple[Tensor, T
     of batches; raises ValueError if there are none, in which case the old statistics stay.
     """
     chosen = list(_batch_norms(detector, parts))
-    modes = {module: module.training for module in detector.modules()}
     momenta = [batch_norm.momentum for batch_norm in chosen]
     num_batches = 0
-    detector.eval()
     try:
-        with torch.no_grad():
+        with eval_mode(detector), torch.no_grad():
             for images_B3HW, text_embeddings in batches:
                 if num_batches == 0:
                     _start(chosen)
@@ -49,8 +48,6 @@ def reestimate_batch_norm(detector: nn.Module, batches: Iterable[tuple[Tensor, T
     finally:
         for batch_norm, momentum in zip(chosen, momenta, strict=True):
             batch_norm.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
     if num_batches == 0:
         raise ValueError("Re-estimating BatchNorm needs at least one batch; got none. Check the calibration split.")
     return num_batches

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.initialization import INITIALIZATIONS
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
+from crqat_pipeline.quantization.modes import eval_mode, switched_off
 from crqat_pipeline.quantization.observers import grouped
 from crqat_pipeline.quantization.parts import part_of, quantizers_of
 from crqat_pipeline.quantization.weight_initialization import initialize_weight
@@ -28,23 +29,15 @@ def calibrate(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], par
     observing = dict(quantizers_of(detector, parts))
     weights = set(_initialize_weights(detector, parts))
     waiting = {name: quantizer for name, quantizer in observing.items() if quantizer not in weights}
-    modes = {module: module.training for module in detector.modules()}
-    switches = {quantizer: quantizer.is_on for quantizer in weights}
-    detector.eval()
     try:
-        for quantizer in weights:
-            quantizer.is_on = False
         for quantizer in waiting.values():
             quantizer.is_observing = True
-        num_batches = _run(detector, batches)
+        with eval_mode(detector), switched_off(weights):
+            num_batches = _run(detector, batches)
         _initialize(waiting, num_batches)
     finally:
         for quantizer in waiting.values():
             quantizer.stop_observing()
-        for quantizer, is_on in switches.items():
-            quantizer.is_on = is_on
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _run(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> int:

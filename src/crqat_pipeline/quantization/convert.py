@@ -63,7 +63,7 @@ def check_ready(detector: nn.Module) -> None:
     """Raises ValueError unless some quantizers are on and all of these are calibrated."""
     switched = [(name, quantizer) for name, quantizer in quantizers(detector) if quantizer.is_on]
     if not switched:
-        raise ValueError("No quantizer is switched on, so there is nothing to convert; call set_quantized first.")
+        raise ValueError("No quantizer is switched on: nothing to convert or measure. Call set_quantized first.")
     missing = [name for name, quantizer in switched if not quantizer.is_ready]
     if missing:
         raise ValueError(

@@ -5,13 +5,11 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 from torch.func import functional_call
 
+from crqat_pipeline.quantization.modes import eval_mode, switched_off
 from crqat_pipeline.quantization.parts import quantizers
 
 
@@ -24,7 +22,8 @@ def run_on_shapes(detector: nn.Module, image_size_px: int, num_prompts: int, num
     side = image_size_px
     images_B3HW = torch.empty(num_images, 3, side, side, device="meta")
     text_KD = torch.empty(num_prompts, int(detector.embedding_dim), device="meta")  # type: ignore[arg-type]
-    with _at_rest(detector), torch.no_grad():
+    resting = (quantizer for _, quantizer in quantizers(detector))
+    with eval_mode(detector), switched_off(resting), torch.no_grad():
         functional_call(detector, state, (images_B3HW, text_KD))
 
 
@@ -58,20 +57,3 @@ def followers(detector: nn.Module) -> dict[nn.Module, nn.BatchNorm2d]:
         for handle in handles:
             handle.remove()
     return {conv: batch_norm for conv, batch_norm in pairs.items() if conv not in refused}
-
-
-@contextmanager
-def _at_rest(detector: nn.Module) -> Iterator[None]:
-    """Eval mode and quantizers off inside the block; both are restored afterwards."""
-    modes = {module: module.training for module in detector.modules()}
-    switches = {quantizer: quantizer.is_on for _, quantizer in quantizers(detector)}
-    detector.eval()
-    for quantizer in switches:
-        quantizer.is_on = False
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-        for quantizer, is_on in switches.items():
-            quantizer.is_on = is_on

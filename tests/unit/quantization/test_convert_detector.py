@@ -100,7 +100,7 @@ def test_what_is_left_in_float():
 def test_refusals():
     detector = ToyDetector()
     prepare(detector, QuantSpec.parse("4-4-8"))
-    with pytest.raises(ValueError, match=r"nothing to convert; call set_quantized"):
+    with pytest.raises(ValueError, match=r"nothing to convert or measure\. Call set_quantized"):
         convert(detector)
     set_quantized(detector, PARTS)
     with pytest.raises(ValueError, match=r"on but not calibrated, first 'backbone\.conv"):

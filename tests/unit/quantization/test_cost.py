@@ -27,6 +27,19 @@ def test_yolo_world_m_costs_what_the_paper_says(bits, num_prompts, size_mb, bops
     assert report.params == 29_065_294
 
 
+@pytest.mark.parametrize(("num_prompts", "bops_t"), [(80, 3.09), (1203, 8.18)])
+def test_yolo_world_l_costs_what_the_paper_says(num_prompts, bops_t):
+    with torch.device("meta"):
+        detector = build_detector("yolo_world_l", version=1)
+    report = cost(detector, SPEC, 640, num_prompts)
+    assert report.bops_t == pytest.approx(bops_t, rel=0.005)
+    assert report.size_mb == pytest.approx(24.3, rel=0.01)
+    full = cost(detector, None, 640, num_prompts)
+    assert full.params == 47_553_954
+    if num_prompts == 80:
+        assert full.macs_g == pytest.approx(88.48, rel=0.001)
+
+
 def test_hand_counted_toy():
     report = cost(ToyDetector(), SPEC, 8, 5)  # stem 4x4 cells, then 2x2
     macs = {row.name: row.macs for row in report.layers}

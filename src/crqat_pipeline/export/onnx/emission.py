@@ -63,7 +63,7 @@ class Emission:
         known = ", ".join(sorted(kind.__name__ for kind in self._emitters))
         raise ValueError(
             f"No ONNX emitter for {type(module).__name__} ({self.name(module)!r}); there are emitters for {known}. "
-            "Add one to EMITTERS in export/onnx/table.py (docs/how_to/add_an_onnx_emitter.md)."
+            "Add one to EMITTERS in export/onnx/table.py (docs/formats/onnx.md says how)."
         )
 
     def tap(self, quantizer: nn.Module, tensor: str, kind: Literal["codes", "centered", "values"]) -> None:

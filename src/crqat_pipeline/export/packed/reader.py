@@ -28,7 +28,6 @@ AS_STORED = {
     "activation_quantizer": "fixed",
     "kernel": "eager",
 }
-"""How a stored model quantizes: steps as they are, nothing learned, no kernel that must be compiled first."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,13 @@ class PackedModel:
 
     @property
     def quantization(self) -> QuantSpec:
+        """The spec that the student was trained with."""
         return QuantSpec.model_validate(self.metadata["quantization"])
+
+    @property
+    def as_stored(self) -> QuantSpec:
+        """The spec that `build` prepares its detector with: steps as they are, nothing learned, no compiled kernel."""
+        return self.quantization.model_copy(update=AS_STORED)
 
     @property
     def extra(self) -> Mapping[str, Any]:
@@ -67,7 +72,7 @@ class PackedModel:
         """
         row = self.metadata["detector"]
         detector = build_detector(row["name"], **row["options"])
-        prepare(detector, self.quantization.model_copy(update=AS_STORED))
+        prepare(detector, self.as_stored)
         set_quantized(detector, self.metadata["quantized_parts"])
         entries = manifest(detector)
         self._check_names(entries)

@@ -1,0 +1,119 @@
+"""A web page to try models: image, prompts, threshold; the models' answers side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from crqat_pipeline.inference.drawing import draw_detections
+from crqat_pipeline.inference.image_source import open_image
+from crqat_pipeline.inference.predictor import Predictor
+from crqat_pipeline.inference.prompt_resolver import split_prompts
+
+SHOWN_PROMPTS = 6
+COLUMNS = ("prompt", "score", "left", "top", "right", "bottom")
+
+
+def answer(
+    predictor: Predictor, image: Image.Image, prompts: str, threshold: float, max_detections: int
+) -> tuple[Image.Image, str, list[list[Any]]]:
+    """The drawn picture, a line about it, and a row per detection. An empty text asks for the model's own prompts.
+
+    Raises ValueError for prompts that cannot be asked.
+    """
+    upright = open_image(image)
+    chosen = split_prompts(prompts) if prompts.strip() else None
+    bank = predictor.text_bank(chosen)
+    start = time.perf_counter()
+    found = predictor.predict([upright], chosen, None, threshold, max_detections)[0]
+    milliseconds = 1000 * (time.perf_counter() - start)
+    rows = [
+        [bank.prompts[label], round(score, 3), *(round(side, 1) for side in box)]
+        for box, score, label in zip(
+            found.boxes_M4.tolist(), found.scores_M.tolist(), found.labels_M.tolist(), strict=True
+        )
+    ]
+    line = f"{len(found)} found among {len(bank.prompts)} prompts in {milliseconds:.0f} ms ({predictor.facts.form})"
+    return draw_detections(upright, found, bank.prompts), line, rows
+
+
+def build_page(predictors: Mapping[str, Predictor]) -> Any:
+    """A Gradio page. Raises ValueError if Gradio is not installed."""
+    gradio = _gradio()
+    models = list(predictors.values())
+
+    def ask(image: Image.Image | None, prompts: str, threshold: float, max_detections: float) -> list[Any]:
+        if image is None:
+            raise gradio.Error("Choose an image first.", print_exception=False)
+        results: list[Any] = []
+        for predictor in models:
+            try:
+                results.extend(answer(predictor, image, prompts, threshold, int(max_detections)))
+            except ValueError as error:
+                raise gradio.Error(str(error), duration=None, print_exception=False) from error
+        return results
+
+    with gradio.Blocks(title="crqat demo", analytics_enabled=False) as page:
+        gradio.Markdown("## Find by description")
+        with gradio.Row():
+            image = gradio.Image(type="pil", label="Image", height=320)
+            with gradio.Column():
+                prompts = gradio.Textbox(
+                    label="Prompts, separated by commas",
+                    placeholder=_suggestion(models[0]),
+                    elem_id="prompts",
+                )
+                threshold = gradio.Slider(0.01, 0.95, value=0.3, step=0.01, label="Score threshold")
+                limit = gradio.Slider(1, 300, value=100, step=1, label="Detections at most")
+                button = gradio.Button("Detect", variant="primary", elem_id="detect")
+        outputs = []
+        with gradio.Row():
+            for name in predictors:
+                with gradio.Column():
+                    gradio.Markdown(f"### {name}")
+                    buttons = ["download", "fullscreen"]
+                    outputs.append(gradio.Image(show_label=False, format="png", buttons=buttons, interactive=False))
+                    outputs.append(gradio.Markdown(elem_classes="summary"))
+                    outputs.append(gradio.Dataframe(headers=list(COLUMNS), label="Detections", interactive=False))
+        asked = [image, prompts, threshold, limit]
+        button.click(ask, asked, outputs, api_name="detect")
+        prompts.submit(ask, asked, outputs, api_name=False)
+    return page
+
+
+def serve(page: Any, *, host: str, port: int, open_browser: bool, keeps_running: bool = True) -> str:
+    """Start the page and return its address; blocks unless keeps_running is False.
+
+    Nothing leaves the machine: no tunnel, no fonts from elsewhere, no statistics.
+    """
+    gradio = _gradio()
+    _, address, _ = page.launch(
+        theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        server_name=host,
+        server_port=port or None,
+        share=False,
+        inbrowser=open_browser,
+        prevent_thread_lock=not keeps_running,
+        footer_links=[],
+        show_error=True,
+    )
+    return str(address)
+
+
+def _suggestion(predictor: Predictor) -> str:
+    try:
+        own = predictor.text_bank().prompts
+    except ValueError:
+        return "red lamp, stray cat"
+    return f"empty: all {len(own)} of the model ({', '.join(own[:SHOWN_PROMPTS])}, …)"
+
+
+def _gradio() -> Any:
+    try:
+        import gradio
+    except ImportError as error:
+        raise ValueError("The demo page needs Gradio. Install it: pip install gradio.") from error
+    return gradio

@@ -1,0 +1,84 @@
+import socket
+
+import numpy as np
+import pytest
+import torch
+from chromium import EXECUTABLE, Browser
+from click.testing import CliRunner
+from fixed_model import BANK, FixedModel
+from PIL import Image
+
+from crqat_pipeline.cli.demo import command
+from crqat_pipeline.inference import Predictor
+from crqat_pipeline.inference.page import answer, build_page, serve
+
+
+def test_an_answer_is_a_picture_a_line_and_rows():
+    predictor = Predictor(FixedModel(box=(0.0, 16.0, 32.0, 48.0)))
+    picture, line, rows = answer(predictor, Image.new("RGB", (128, 64)), "stray cat, red lamp", 0.3, 5)
+    assert picture.size == (128 * 8, 64 * 8)
+    assert line.startswith("1 found among 2 prompts in ")
+    assert rows == [["stray cat", 0.9, 0.0, 0.0, 64.0, 64.0]]
+
+
+def test_no_prompts_ask_for_the_models_own():
+    model = FixedModel()
+    answer(Predictor(model), Image.new("RGB", (64, 64)), "  ", 0.3, 5)
+    assert torch.equal(model.texts[0], BANK.embeddings_KD)
+
+
+def test_missing_models_are_explained(tmp_path):
+    result = CliRunner().invoke(command, [str(tmp_path / "gone.onnx")])
+    assert result.exit_code == 1
+    assert "No model file" in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(EXECUTABLE is None, reason="needs Chromium")
+def test_the_page_finds_things_in_a_real_browser(tmp_path):
+    pytest.importorskip("gradio")
+    pytest.importorskip("websockets")
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "picture.png")
+    page = build_page({"first": Predictor(FixedModel()), "second": Predictor(FixedModel(box=(8.0, 8.0, 24.0, 30.0)))})
+    address = serve(page, host="127.0.0.1", port=0, open_browser=False, keeps_running=False)
+    browser = Browser(tmp_path / "profile")
+    try:
+        assert address.startswith("http://127.0.0.1:")
+        browser.call("Page.navigate", url=address)
+        browser.wait_for("!!document.querySelector('#prompts textarea, #prompts input')")
+        headings = browser.evaluate("[...document.querySelectorAll('h3')].map(h => h.innerText)")
+        assert headings == ["first", "second"]
+        browser.upload("input[type=file]", tmp_path / "picture.png")
+        browser.wait_for("document.querySelectorAll('img').length > 0")
+        browser.type_into("#prompts textarea, #prompts input", "stray cat, red lamp")
+        browser.evaluate("document.querySelector('#detect').click()")
+        browser.wait_for("(document.body.innerText.match(/1 found among 2 prompts/g) || []).length == 2")
+        browser.wait_for("[...document.querySelectorAll('img')].filter(i => i.naturalWidth >= 480).length >= 2")
+        assert "stray cat" in browser.evaluate("document.body.innerText")
+        browser.screenshot(tmp_path / "page.png")
+        assert Image.open(tmp_path / "page.png").size[0] > 1000
+        browser.type_into("#prompts textarea, #prompts input", ", zebra")
+        browser.evaluate("document.querySelector('#detect').click()")
+        browser.wait_for("document.body.innerText.includes(\"No embeddings for 'zebra'\")")
+        assert browser.foreign == []
+    finally:
+        browser.close()
+        page.close()
+
+
+@pytest.mark.slow
+def test_the_page_is_for_this_machine_only():
+    pytest.importorskip("gradio")
+    page = build_page({"only": Predictor(FixedModel())})
+    address = serve(page, host="127.0.0.1", port=0, open_browser=False, keeps_running=False)
+    try:
+        port = int(address.rstrip("/").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            pass
+        others = [ip for *_, (ip, *_) in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)]
+        for ip in set(others) - {"127.0.0.1", "127.0.1.1"}:
+            with pytest.raises(ConnectionError), socket.create_connection((ip, port), timeout=2):
+                pass
+    finally:
+        page.close()

@@ -1,0 +1,99 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from crqat_pipeline.detectors import build_detector
+from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
+from crqat_pipeline.inference import Predictor
+from crqat_pipeline.inference.onnx_model import OnnxModel
+from crqat_pipeline.inference.saturation import is_saturating, warn_of_saturation
+from crqat_pipeline.structures.vocabulary import TextBank
+
+BANK = TextBank(("red lamp", "stray cat", "moon"), torch.randn(3, 64), "test", is_normalized=False)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    torch.manual_seed(0)
+    return build_detector("yolo_world_open_shapes").eval()
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+
+
+def found_by(source, picture, **options):
+    predictor = Predictor.load(source, image_size_px=64, **options)
+    return predictor.predict(picture, ["moon", "red lamp"], score_threshold=0.0001, max_detections=20)[0]
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_graph_finds_what_its_detector_finds(detector, picture, tmp_path, runtime):
+    pytest.importorskip(runtime)
+    write_onnx(tmp_path / "m.onnx", detector, OnnxSpec(form="fp32"), text_bank=BANK)
+    mine = found_by(OnnxModel(tmp_path / "m.onnx", runtime, num_threads=1), picture)
+
+    class Bank:
+        name, embedding_dim, is_normalizing = "test", 64, False
+
+        def encode(self, prompts):
+            rows = [BANK.prompts.index(prompt) for prompt in prompts]
+            return TextBank(tuple(prompts), BANK.embeddings_KD[rows], "test", is_normalized=False)
+
+    expected = found_by(detector, picture, text_encoder=Bank())
+    torch.testing.assert_close(mine.scores_M, expected.scores_M, atol=1e-6, rtol=1e-4)
+    assert len(mine) == 20
+
+
+def test_a_folded_vocabulary_and_size_come_from_the_file(detector, picture, tmp_path):
+    spec = OnnxSpec(form="fp32", has_fixed_vocabulary=True, image_size_px=(96, 96))
+    write_onnx(tmp_path / "m.onnx", detector, spec, text_bank=BANK)
+    predictor = Predictor.load(tmp_path / "m.onnx")
+    assert predictor.facts.fixed_prompts == BANK.prompts
+    assert predictor.image_size_px == 96
+    found = predictor.predict(picture, ["moon"], score_threshold=0.0)[0]
+    assert set(found.labels_M.tolist()) == {0}
+
+
+def test_foreign_and_later_files_are_refused(detector, tmp_path):
+    import onnx
+
+    path = tmp_path / "m.onnx"
+    write_onnx(path, detector, OnnxSpec(form="fp32"))
+    model = onnx.load(path)
+    facts = json.loads(model.metadata_props[0].value)
+    model.metadata_props[0].value = json.dumps(facts | {"format_version": 2})
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match="format version 2; this program reads 1 to 1"):
+        OnnxModel(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    with pytest.raises(ValueError, match="of another program"):
+        OnnxModel(path)
+
+
+def test_a_truncated_graph_is_refused(detector, tmp_path):
+    path = tmp_path / "m.onnx"
+    write_onnx(path, detector, OnnxSpec(form="fp32"))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"m\.onnx is not a whole ONNX model"):
+        OnnxModel(path)
+
+
+def test_an_unknown_runtime_is_refused(detector, tmp_path):
+    write_onnx(tmp_path / "m.onnx", detector, OnnxSpec(form="fp32"))
+    with pytest.raises(ValueError, match=r"Unknown runtime 'openvin'\. Did you mean 'openvino'"):
+        OnnxModel(tmp_path / "m.onnx", "openvin")
+
+
+def test_the_saturation_test_speaks_up_where_it_must(tmp_path, monkeypatch, recwarn):
+    assert is_saturating() in (True, False)
+    monkeypatch.setattr("crqat_pipeline.inference.saturation.is_saturating", lambda: False)
+    warn_of_saturation(tmp_path / "m.onnx", 3)
+    assert len(recwarn) == 0
+    monkeypatch.setattr("crqat_pipeline.inference.saturation.is_saturating", lambda: True)
+    with pytest.warns(RuntimeWarning, match=r"m\.onnx has 3 layers of full 8-bit codes.*7-bit weights"):
+        warn_of_saturation(tmp_path / "m.onnx", 3)
