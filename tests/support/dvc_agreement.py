@@ -131,26 +131,32 @@ def disagreements(derived: dict[str, StageFacts], written: dict[str, StageFacts]
     return lines
 
 
+def imported_files(graph: Any, stage: str, project: Path) -> set[str]:
+    """The modules that a stage imports at any depth, as paths.
+
+    Left out: packages (their __init__ files hold docstrings and re-exports) and catalog_io (how a thing lies on disk).
+    """
+    root = f"crqat_pipeline.pipelines.{stage}"
+    own = {root} | graph.find_descendants(root)
+    modules = own.union(*(graph.find_upstream_modules(module) for module in own))
+    paths = {f"src/{module.replace('.', '/')}" for module in modules if ".catalog_io" not in module}
+    return {f"{path}.py" for path in paths if not (project / path).is_dir()}
+
+
 def code_disagreements(project: Path) -> list[str]:
-    """Modules that a stage imports (at any depth) and that no src/ dependency of it covers."""
+    """Modules that a stage imports and no src/ dependency covers, and dependencies of which it imports nothing."""
     import grimp
     from dvc.repo import Repo
 
     graph = grimp.build_graph("crqat_pipeline")
     graph.remove_module(SPECS)
-    lines = []
     with Repo(str(project)) as repo:
-        stages = {stage.name: stage for stage in repo.index.stages}
-    for name, stage in stages.items():
-        covered = [dep.def_path for dep in stage.deps if dep.def_path.startswith("src/")]
-        roots = {f"crqat_pipeline.pipelines.{name}"} | graph.find_descendants(f"crqat_pipeline.pipelines.{name}")
-        imported = set().union(*(graph.find_upstream_modules(root) for root in roots)) | roots
-        for module in sorted(imported):
-            path = "src/" + module.replace(".", "/")
-            is_package_file = (project / path).is_dir()
-            if is_package_file or ".catalog_io" in module:
-                continue  # __init__ files hold docstrings and re-exports; datasets do not change what is in a file
-            if not any(f"{path}.py" == each or path.startswith(f"{each}/") for each in covered):
-                lines.append(f"{name}: deps lacks {path}.py")
-        lines += [f"{name}: deps has {each}, which does not exist" for each in covered if not (project / each).exists()]
+        deps = {stage.name: [dep.def_path for dep in stage.deps] for stage in repo.index.stages}
+    lines = []
+    for stage, paths in deps.items():
+        covered = [path for path in paths if path.startswith("src/")]
+        files = imported_files(graph, stage, project)
+        covers = {path: {file for file in files if file == path or file.startswith(f"{path}/")} for path in covered}
+        lines += [f"{stage}: deps lacks {file}" for file in sorted(files.difference(*covers.values()))]
+        lines += [f"{stage}: deps has {path}, of which it imports nothing" for path in covered if not covers[path]]
     return lines

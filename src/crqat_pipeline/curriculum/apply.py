@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from torch import nn
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, set_batch_norm
 
 
 def part_modules(detector: OpenVocabularyDetector, part: str) -> Iterator[nn.Module]:
@@ -17,22 +18,19 @@ def part_modules(detector: OpenVocabularyDetector, part: str) -> Iterator[nn.Mod
         yield detector.get_submodule(prefix)
 
 
-def train_only(detector: OpenVocabularyDetector, parts: Collection[str], *, batch_norm: str = "frozen") -> list[str]:
+def train_only(
+    detector: OpenVocabularyDetector, parts: Collection[str], *, batch_norm: BatchNormPolicy = "frozen"
+) -> list[str]:
     """Gradients for these parts only; the others are in eval mode and will stay bit-identical.
 
     batch_norm: "frozen" keeps running statistics of the trained parts too (eval mode), "live" updates them.
     Returns the names of the trainable parameters. Raises ValueError for an unknown part or mode.
     """
-    if batch_norm not in ("frozen", "live"):
-        raise ValueError(f"batch_norm is 'frozen' or 'live'; got {batch_norm!r}.")
     detector.eval()
     detector.requires_grad_(False)
     for part in parts:
         for module in part_modules(detector, part):
             module.requires_grad_(True)
             module.train()
-            if batch_norm == "frozen":
-                for child in module.modules():
-                    if isinstance(child, nn.modules.batchnorm._BatchNorm):
-                        child.eval()
+    set_batch_norm(detector, batch_norm, parts)
     return [name for name, parameter in detector.named_parameters() if parameter.requires_grad]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.clear_resume import clear_resume
-from crqat_pipeline.pipelines.qat_nodes import train_stage
+from crqat_pipeline.pipelines.qat_nodes import inspect, train_stage
 
 SHARED_INPUTS = (
     "teacher_checkpoint",
@@ -18,38 +18,54 @@ SHARED_INPUTS = (
 )
 
 
-def qat_pipeline(name: str, student_in: str, namespace: str | None = None) -> Pipeline:
-    """Train one stage. `name` prefixes its outputs; its parameters are `<namespace>.train`."""
-    namespace = namespace or name
-    base = Pipeline(
-        [
+def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_quantized: bool = True) -> Pipeline:
+    """Train a stage and inspect its quantizers; `name` prefixes its outputs, its parameters are `<namespace>.train`."""
+    nodes = [
+        Node(
+            train_stage,
+            inputs={
+                "student_in": "student_in",
+                "teacher": "teacher_checkpoint",
+                "images": "qat_images",
+                "qat_set": "qat_set",
+                "calibration_set": "calibration_set",
+                "vocabulary": "vocabulary",
+                "text_bank": "text_bank",
+                "quantization": "params:quantization",
+                "spec": "params:train",
+                "run": "params:run",
+                "resume_folder": "resume",
+                "tracker": "tracker",
+            },
+            outputs=["student", "metrics", "history", "scales"],
+            name="train",
+        ),
+        Node(clear_resume, inputs=["student", "resume"], outputs=None, name="clear_resume"),
+    ]
+    outputs = ["student", "metrics", "history", "scales"]
+    if is_quantized:
+        nodes.append(
             Node(
-                train_stage,
-                inputs={
-                    "student_in": "student_in",
-                    "teacher": "teacher_checkpoint",
-                    "images": "qat_images",
-                    "qat_set": "qat_set",
-                    "calibration_set": "calibration_set",
-                    "vocabulary": "vocabulary",
-                    "text_bank": "text_bank",
-                    "quantization": "params:quantization",
-                    "spec": "params:train",
-                    "run": "params:run",
-                    "resume_folder": "resume",
-                    "tracker": "tracker",
-                },
-                outputs=["student", "metrics", "history"],
-                name="train",
-            ),
-            Node(clear_resume, inputs=["student", "resume"], outputs=None, name="clear_resume"),
-        ]
-    )
-    own = ("student", "metrics", "history")
+                inspect,
+                inputs=[
+                    "student",
+                    "scales",
+                    "qat_images",
+                    "calibration_set",
+                    "vocabulary",
+                    "text_bank",
+                    "params:train",
+                    "params:run",
+                ],
+                outputs=["layers", "layer_map", "scale_map"],
+                name="inspect",
+            )
+        )
+        outputs += ["layers", "layer_map", "scale_map"]
     return Pipeline(
-        base,
-        namespace=namespace,
+        Pipeline(nodes),
+        namespace=namespace or name,
         inputs={"student_in": student_in, "resume": f"{name}_resume"} | {key: key for key in SHARED_INPUTS},
-        outputs={key: f"{name}_{key}" for key in own},
+        outputs={key: f"{name}_{key}" for key in outputs},
         parameters={key: key for key in ("params:quantization", "params:run")},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.evaluation.detection_store import DetectionStore, detect_with_resume
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.recipes.specs import EvaluationSpec
-from crqat_pipeline.recipes.stage_data import TrainingData, fingerprint
+from crqat_pipeline.recipes.stage_data import TrainingData, digest, fingerprint
 from crqat_pipeline.runtime.device import choose_device
 
 
@@ -32,7 +31,7 @@ def detect_split(
     """All images of the split against the whole vocabulary, except those that `resume_folder` has already."""
     device = choose_device(device_name)
     detector.to(device).eval()
-    run = fingerprint(_digest(detector), data.split, data.vocabulary, data.text_bank.encoder, spec)
+    run = fingerprint(digest(detector.state_dict()), data.split, data.vocabulary, data.text_bank.encoder, spec)
     store = DetectionStore(resume_folder / f"{label}-{run}".replace(" ", "_"), {"run": run})
 
     def detect(image_ids: Sequence[int]) -> Iterator[tuple[int, DetectionTable]]:
@@ -43,13 +42,6 @@ def detect_split(
 
     image_ids = [image.id for image in data.split.images]
     return detect_with_resume(store, image_ids, detect, label=label)
-
-
-def _digest(detector: OpenVocabularyDetector) -> str:
-    digest = hashlib.sha256()
-    for value in detector.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 @torch.inference_mode()

@@ -5,7 +5,7 @@ Plain QAT, the two curriculum stages and the full-precision control are this one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -17,11 +17,12 @@ from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.training_loader import training_batches
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
+from crqat_pipeline.quantization.batch_norm import reestimate_batch_norm
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild, to_checkpoint
-from crqat_pipeline.recipes.scale_range import scale_range
+from crqat_pipeline.recipes.scale_history import scale_details, scale_range, split_history
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
-from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, fingerprint
+from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, digest, fingerprint
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.structures.batch import DetectionBatch
@@ -87,7 +88,7 @@ def run_stage(
     detector = rebuilt.detector.to(device)
     if spec.is_quantized:
         detector = quantize_parts(rebuilt, quantization, spec.parts, calibration, spec.loader, device)
-    train_only(detector, spec.parts, batch_norm=spec.batch_norm)
+    train_only(detector, spec.parts, batch_norm="frozen" if spec.batch_norm == "frozen" else "live")
     split = data.split.part(*spec.data_window)
     seed = derive_seed(run.seed, spec.name)
 
@@ -102,15 +103,21 @@ def run_stage(
         spec.optimization,
         label=spec.name,
         resume_folder=resume_folder,
-        fingerprint=fingerprint(spec, quantization, run, split, student.metadata, teacher.metadata),
+        fingerprint=fingerprint(spec, quantization, run, split, digest(student.tensors), digest(teacher.tensors)),
         quantizer_parameters=quantizer_parameters(detector) if spec.is_quantized else (),
         tracker=tracker,
         step_metrics=lambda: scale_range(detector),
+        step_details=lambda: scale_details(detector),
         device=device,
     )
     parts = spec.parts if spec.is_quantized else ()
+    tensors: Mapping[str, Tensor] = result.tensors
+    if spec.batch_norm == "re_estimated":
+        detector.load_state_dict(dict(tensors))
+        reestimate_batch_norm(detector, calibration_inputs(calibration, spec.loader, device), spec.parts)
+        tensors = detector.state_dict()
     checkpoint = to_checkpoint(
-        result.tensors,
+        tensors,
         rebuilt.row,
         quantization if spec.is_quantized else None,
         parts,
@@ -119,4 +126,5 @@ def run_stage(
         num_steps=spec.optimization.num_steps,
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
-    return StageResult(checkpoint, metrics, result.history)
+    history, scales = split_history(result.history)
+    return StageResult(checkpoint, metrics, history, scales)

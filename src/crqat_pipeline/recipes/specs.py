@@ -93,7 +93,10 @@ class QatStageSpec(_Spec):
     data_window: tuple[float, float] = Field(
         default=(0.0, 1.0), description="Range of the QAT images that this stage sees, as fractions"
     )
-    batch_norm: Literal["frozen", "live"] = Field(default="frozen", description="Running statistics of trained parts")
+    batch_norm: Literal["frozen", "live", "re_estimated"] = Field(
+        default="frozen",
+        description="Running statistics of trained parts: kept, updated, or updated and measured again at the end",
+    )
     loader: LoaderSpec
     optimization: OptimizationSpec
     distillation: DistillationSpec = Field(default_factory=DistillationSpec, description="Terms beside the task loss")

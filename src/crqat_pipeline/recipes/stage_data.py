@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
@@ -23,13 +26,23 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class StageResult:
-    """The detector after a training stage, its summary numbers, and its loss curves."""
+    """The detector after a training stage, its summary numbers, its loss curves, its quantizers' steps over time."""
 
     student: Checkpoint
     metrics: dict[str, float]
     history: list[dict[str, float]]
+    scales: list[dict[str, float | str]] = field(default_factory=list)
 
 
 def fingerprint(*facts: object) -> str:
     """A short digest of everything that a run depends on; a checkpoint of another run is told apart by it."""
     return hashlib.sha256("\n".join(map(repr, facts)).encode()).hexdigest()[:32]
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names and bytes of a state dict."""
+    whole = hashlib.sha256()
+    for name, value in tensors.items():
+        whole.update(name.encode())
+        whole.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()

@@ -50,12 +50,14 @@ def train(
     quantizer_parameters: Collection[nn.Parameter] = (),
     tracker: Tracker | None = None,
     step_metrics: Callable[[], dict[str, float]] = dict,
+    step_details: Callable[[], dict[str, float]] = dict,
     device: torch.device | str = "cpu",
 ) -> TrainingResult:
     """Run `spec.num_steps` optimizer steps, from the last checkpoint in `resume_folder` when there is one.
 
-    `fingerprint` identifies configuration and data: a checkpoint of another one is ignored. The result's tensors are
-    the final state dict (the average's, where one is kept). Raises NonFiniteLossError.
+    step_metrics are logged and kept beside the losses; step_details are kept only. `fingerprint` identifies
+    configuration and data: a checkpoint of another one is ignored. The result's tensors are the final state dict (the
+    average's, where one is kept). Raises NonFiniteLossError.
     """
     started = perf_counter()
     tracker = tracker or NullTracker()
@@ -81,7 +83,7 @@ def train(
             average.update(detector, done)
         if done % spec.log_every_steps == 0 or done == spec.num_steps:
             row = {"step": float(done), "loss": sum(losses.values()), **losses, "learning_rate": rate, **step_metrics()}
-            state.history.append(row)
+            state.history.append(row | step_details())
             tracker.metrics({name: value for name, value in row.items() if name != "step"}, done)
         if resume_folder and done % spec.checkpoint_every_steps == 0 and done < spec.num_steps:
             save_state(resume_folder, state, done, fingerprint)

@@ -30,5 +30,7 @@ def create_pipeline() -> Pipeline:
         ]
     )
     qat = qat_pipeline("qat", student_in="teacher_checkpoint", namespace="baselines.qat")
-    finetuned = qat_pipeline("finetuned", student_in="teacher_checkpoint", namespace="baselines.finetuned")
+    finetuned = qat_pipeline(
+        "finetuned", student_in="teacher_checkpoint", namespace="baselines.finetuned", is_quantized=False
+    )
     return ptq + qat + finetuned
