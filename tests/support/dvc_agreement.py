@@ -16,7 +16,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 
-AGGREGATES = ("__default__", "crqat_full")
+AGGREGATES = {"crqat_full", "__default__", "ptq"}
 IN_MEMORY = ("tracker",)
 """Inputs that a hook puts into the catalog."""
 KINDS = ("outs", "metrics", "plots", "undeclared")
