@@ -33,6 +33,7 @@ VOCABULARY_FOLDER = Path("data/05_model_input")
 @click.option("--threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True)
 @click.option("--max-detections", type=click.IntRange(1), default=100, show_default=True, help="Per image.")
 @click.option("--image-size", type=click.IntRange(1), default=None, help="Side of the input [default: the model's].")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda; ONNX models run on the CPU.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Of a video, every n-th frame.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures and detections.json."
@@ -50,6 +51,7 @@ def command(
     threshold: float,
     max_detections: int,
     image_size: int | None,
+    device: str,
     every: int,
     out: Path | None,
     as_json: bool,
@@ -66,7 +68,7 @@ def command(
     if out is None and not as_json:
         raise click.UsageError("Say where results go: --out DIR for pictures, or --json for the terminal.")
     try:
-        predictor = load_predictor(model, vocabulary_folder, text_encoder, image_size)
+        predictor = load_predictor(model, vocabulary_folder, text_encoder, image_size, device)
         chosen = None if prompts is None else split_prompts(prompts)
         bank = predictor.text_bank(chosen, vocabulary)
         files = list(expand(images))
@@ -93,12 +95,13 @@ def command(
 
 
 def load_predictor(
-    model: Path, vocabulary_folder: Path, text_encoder: str | None, image_size_px: int | None
+    model: Path, vocabulary_folder: Path, text_encoder: str | None, image_size_px: int | None, device: str = "auto"
 ) -> Predictor:
     """A predictor over every kind of model file. Raises ValueError that says what the file is and what to do."""
     from crqat_pipeline.inference import Predictor
     from crqat_pipeline.inference.model_file import PACKED_KIND
     from crqat_pipeline.inference.text_bank_file import find_text_banks
+    from crqat_pipeline.runtime.device import choose_device
     from crqat_pipeline.text_encoders import build_text_encoder
 
     encoder = None
@@ -111,14 +114,15 @@ def load_predictor(
         vocabularies=find_text_banks(vocabulary_folder),
         text_encoder=encoder,
         extra_readers={PACKED_KIND: _read_packed},
+        device=choose_device(device),
     )
 
 
-def _read_packed(path: Path) -> Any:
+def _read_packed(path: Path, device: Any) -> Any:
     from crqat_pipeline.export.packed import read_packed
     from crqat_pipeline.inference.predictor import packed_model
 
-    return packed_model(read_packed(path))
+    return packed_model(read_packed(path), device)
 
 
 class _Places:

@@ -1,7 +1,7 @@
 """From a file to a model in memory, by what the file says it is.
 
 READERS: kind of file -> reader. Packed files belong to the export room, which this room does not import: programs that
-see both rooms pass its reader as an extra row (cli/model_readers.py does).
+see both rooms pass its reader as an extra row (cli/detect.py does).
 """
 
 from __future__ import annotations
@@ -11,24 +11,31 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import torch
+
 from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.inference.runnable import Runnable
 from crqat_pipeline.inference.torch_model import checkpoint_model, read_checkpoint
 
-Reader = Callable[[Path], Runnable]
+Reader = Callable[[Path, torch.device], Runnable]
 PACKED_KIND = "crqat-packed-int4"
 MAX_HEADER_BYTES = 100_000_000
 
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
-        "checkpoint": lambda path: checkpoint_model(read_checkpoint(path)),
-        "onnx": OnnxModel,
+        "checkpoint": lambda path, device: checkpoint_model(read_checkpoint(path), device),
+        "onnx": lambda path, device: OnnxModel(path),
     }
 )
 
 
-def open_model(path: Path, extra_readers: Mapping[str, Reader] | None = None) -> Runnable:
-    """The model of a file. Raises ValueError that says what the file is and what to do with it."""
+def open_model(
+    path: Path, extra_readers: Mapping[str, Reader] | None = None, device: torch.device | str = "cpu"
+) -> Runnable:
+    """The model of a file; ONNX models run on the CPU whatever the device.
+
+    Raises ValueError that says what the file is and what to do with it.
+    """
     if not path.is_file():
         raise ValueError(f"No model file {path}. Check the path.")
     kind = kind_of(path)
@@ -38,7 +45,7 @@ def open_model(path: Path, extra_readers: Mapping[str, Reader] | None = None) ->
             f"{path} is a packed file; read it first: Predictor.load(read_packed(path)), with read_packed from "
             "crqat_pipeline.export.packed."
         )
-    return readers[kind](path)
+    return readers[kind](path, torch.device(device))
 
 
 def kind_of(path: Path) -> str:

@@ -80,7 +80,7 @@ class Predictor:
         Raises ValueError that says what the file is and what to do.
         """
         if isinstance(source, (str, Path)):
-            model = open_model(Path(source), extra_readers)
+            model = open_model(Path(source), extra_readers, device)
         elif isinstance(source, Checkpoint):
             model = checkpoint_model(source, device)
         elif isinstance(source, OpenVocabularyDetector):
