@@ -22,6 +22,8 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     detector = build_detector("yolo_world_open_shapes").eval()
+    for branch in detector.head.embedding_branches:  # untrained, all scores are equal to six digits
+        branch[-1].weight.data.mul_(1e7)
     spec = QuantSpec.parse("4-4-8", activation_initialization="minmax", weight_initialization="minmax")
     prepare(detector, spec)
     calibrate(detector, [(torch.rand(1, 3, 64, 64), BANK.embeddings_KD)], list(detector.parts))
@@ -78,11 +80,8 @@ def test_packed_file_and_onnx_model_find_the_same(models, pictures):
         assert result.exit_code == 0, result.output
         documents.append(json.loads(result.stdout)["images"][0]["detections"])
     assert len(documents[0]) > 10
-    packed_M4, onnx_M4 = (np.array([row["box_xyxy_px"] for row in rows]) for rows in documents)
-    is_same_MM = np.abs(packed_M4[:, None] - onnx_M4[None]).max(axis=2) < 0.02
-    # A box whose overlap lies at the threshold of NMS may be kept by one runtime and dropped by the other.
-    assert is_same_MM.any(axis=1).mean() > 0.9
-    assert is_same_MM.any(axis=0).mean() > 0.9
+    boxes = [sorted(row["box_xyxy_px"] for row in rows) for rows in documents]
+    np.testing.assert_allclose(boxes[0], boxes[1], atol=0.02)
 
 
 def test_a_video_is_read_by_frames(models, tmp_path):
