@@ -99,7 +99,6 @@ def load_predictor(
 ) -> Predictor:
     """A predictor over every kind of model file. Raises ValueError that says what the file is and what to do."""
     from crqat_pipeline.inference import Predictor
-    from crqat_pipeline.inference.model_file import PACKED_KIND
     from crqat_pipeline.inference.text_bank_file import find_text_banks
     from crqat_pipeline.runtime.device import choose_device
     from crqat_pipeline.text_encoders import build_text_encoder
@@ -113,16 +112,8 @@ def load_predictor(
         image_size_px=image_size_px,
         vocabularies=find_text_banks(vocabulary_folder),
         text_encoder=encoder,
-        extra_readers={PACKED_KIND: _read_packed},
         device=choose_device(device),
     )
-
-
-def _read_packed(path: Path, device: Any) -> Any:
-    from crqat_pipeline.export.packed import read_packed
-    from crqat_pipeline.inference.predictor import packed_model
-
-    return packed_model(read_packed(path), device)
 
 
 class _Places:

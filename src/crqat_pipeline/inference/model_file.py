@@ -1,7 +1,6 @@
 """From a file to a model in memory, by what the file says it is.
 
-READERS: kind of file -> reader. Packed files belong to the export room, which this room does not import: programs that
-see both rooms pass its reader as an extra row (cli/detect.py does).
+READERS: kind of file -> reader.
 """
 
 from __future__ import annotations
@@ -13,9 +12,11 @@ from types import MappingProxyType
 
 import torch
 
+from crqat_pipeline.export.packed import read_packed
 from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.inference.runnable import Runnable
-from crqat_pipeline.inference.torch_model import checkpoint_model, read_checkpoint
+from crqat_pipeline.inference.torch_model import checkpoint_model, packed_model, read_checkpoint
+from crqat_pipeline.runtime.lookup import look_up
 
 Reader = Callable[[Path, torch.device], Runnable]
 PACKED_KIND = "crqat-packed-int4"
@@ -24,28 +25,20 @@ MAX_HEADER_BYTES = 100_000_000
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
         "checkpoint": lambda path, device: checkpoint_model(read_checkpoint(path), device),
+        PACKED_KIND: lambda path, device: packed_model(read_packed(path), device),
         "onnx": lambda path, device: OnnxModel(path),
     }
 )
 
 
-def open_model(
-    path: Path, extra_readers: Mapping[str, Reader] | None = None, device: torch.device | str = "cpu"
-) -> Runnable:
+def open_model(path: Path, device: torch.device | str = "cpu") -> Runnable:
     """The model of a file; ONNX models run on the CPU whatever the device.
 
     Raises ValueError that says what the file is and what to do with it.
     """
     if not path.is_file():
         raise ValueError(f"No model file {path}. Check the path.")
-    kind = kind_of(path)
-    readers = {**READERS, **(extra_readers or {})}
-    if kind not in readers:
-        raise ValueError(
-            f"{path} is a packed file; read it first: Predictor.load(read_packed(path)), with read_packed from "
-            "crqat_pipeline.export.packed."
-        )
-    return readers[kind](path, torch.device(device))
+    return look_up(READERS, kind_of(path), "kind of model file")(path, torch.device(device))
 
 
 def kind_of(path: Path) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,30 +14,18 @@ from torch import Tensor
 
 from crqat_pipeline.detection_data.letterbox import letterbox
 from crqat_pipeline.detectors import OpenVocabularyDetector
+from crqat_pipeline.export.packed import PackedModel
 from crqat_pipeline.inference.image_source import ImageSource, open_image
-from crqat_pipeline.inference.model_file import Reader, open_model
+from crqat_pipeline.inference.model_file import open_model
 from crqat_pipeline.inference.prompt_resolver import PromptResolver
 from crqat_pipeline.inference.runnable import ModelFacts, Runnable
-from crqat_pipeline.inference.torch_model import TorchModel, checkpoint_model
+from crqat_pipeline.inference.torch_model import TorchModel, checkpoint_model, packed_model
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.output import Detections
 from crqat_pipeline.structures.vocabulary import TextBank
 from crqat_pipeline.text_encoders import TextEncoder
 
 DEFAULT_IMAGE_SIZE_PX = 640
-
-
-@runtime_checkable
-class BuildableModel(Protocol):
-    """What export.packed.read_packed returns."""
-
-    @property
-    def text_bank(self) -> TextBank | None: ...
-
-    @property
-    def extra(self) -> Mapping[str, object]: ...
-
-    def build(self) -> OpenVocabularyDetector: ...
 
 
 class Predictor:
@@ -65,27 +52,26 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        source: str | Path | Checkpoint | OpenVocabularyDetector | BuildableModel | Runnable,
+        source: str | Path | Checkpoint | OpenVocabularyDetector | PackedModel | Runnable,
         *,
         image_size_px: int | None = None,
         vocabularies: Mapping[str, Path] | None = None,
         text_encoder: TextEncoder | None = None,
-        extra_readers: Mapping[str, Reader] | None = None,
         device: torch.device | str = "cpu",
     ) -> Predictor:
-        """From a file (checkpoint .safetensors, .onnx), a checkpoint, a detector, or what `read_packed` returned.
+        """From a file (checkpoint, packed int4, ONNX), a checkpoint, a detector, or what `read_packed` returned.
 
         vocabularies: name -> text bank file, for prompts whose embeddings are at hand. text_encoder: for all other
-        prompts; by default the one that the model records, if it can be built. extra_readers: further kinds of files.
+        prompts; by default the one that the model records, if it can be built.
         Raises ValueError that says what the file is and what to do.
         """
         if isinstance(source, (str, Path)):
-            model = open_model(Path(source), extra_readers, device)
+            model = open_model(Path(source), device)
         elif isinstance(source, Checkpoint):
             model = checkpoint_model(source, device)
         elif isinstance(source, OpenVocabularyDetector):
             model = TorchModel(source, "detector", device=device)
-        elif isinstance(source, BuildableModel):
+        elif isinstance(source, PackedModel):
             model = packed_model(source, device)
         else:
             model = source
@@ -163,8 +149,3 @@ class Predictor:
         labels_M: Tensor = row_of[detections.labels_M]
         kept = labels_M >= 0
         return Detections(detections.boxes_M4[kept], detections.scores_M[kept], labels_M[kept])
-
-
-def packed_model(packed: BuildableModel, device: torch.device | str = "cpu") -> TorchModel:
-    """The model of a packed file that was read."""
-    return TorchModel(packed.build(), "packed int4", text_bank=packed.text_bank, extra=packed.extra, device=device)

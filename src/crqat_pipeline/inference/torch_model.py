@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from crqat_pipeline.detectors import OpenVocabularyDetector, build_detector
+from crqat_pipeline.export.packed import PackedModel
 from crqat_pipeline.inference.runnable import ModelFacts
 from crqat_pipeline.quantization import QuantSpec, prepare, set_quantized
 from crqat_pipeline.structures.checkpoint import Checkpoint
@@ -99,3 +100,8 @@ def checkpoint_model(checkpoint: Checkpoint, device: torch.device | str = "cpu")
     is_quantized = bool(checkpoint.metadata.get("quantized_parts"))
     form = "fake-quantized checkpoint" if is_quantized else "full-precision checkpoint"
     return TorchModel(detector_of(checkpoint), form, extra=checkpoint.metadata, device=device)
+
+
+def packed_model(packed: PackedModel, device: torch.device | str = "cpu") -> TorchModel:
+    """The model of a packed file that was read."""
+    return TorchModel(packed.build(), "packed int4", text_bank=packed.text_bank, extra=packed.extra, device=device)

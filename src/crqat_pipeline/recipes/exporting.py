@@ -15,10 +15,13 @@ from crqat_pipeline.recipes.specs import ExportSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank
+from crqat_pipeline.text_encoders.table import TextEncoderSpec
 
 
-def pack_student(student: Checkpoint, text_bank: TextBank) -> Callable[[Path], object]:
-    """A writer that puts the packed file where it is told."""
+def pack_student(
+    student: Checkpoint, text_bank: TextBank, encoder: TextEncoderSpec, image_size_px: int
+) -> Callable[[Path], object]:
+    """A writer that puts the packed file where it is told; the file says how to make its input and new embeddings."""
     rebuilt = rebuild(student)
     quantization = rebuilt.quantization
     if quantization is None:
@@ -35,7 +38,12 @@ def pack_student(student: Checkpoint, text_bank: TextBank) -> Callable[[Path], o
             detector_options=rebuilt.row.options,
             quantization=quantization,
             text_bank=text_bank,
-            extra_metadata={"stage": student.metadata.get("stage"), "seed": student.metadata.get("seed")},
+            extra_metadata={
+                "stage": student.metadata.get("stage"),
+                "seed": student.metadata.get("seed"),
+                "image_size_px": image_size_px,
+                "text_encoder": encoder.model_dump(mode="json"),
+            },
         )
 
     return write

@@ -24,5 +24,5 @@ def test_stage_one_leaves_later_parts_bit_identical(batch_norm):
 
 
 def test_unknown_part_is_refused_with_the_parts_there_are():
-    with pytest.raises(ValueError, match="Unknown part 'nek'. This detector has: backbone, neck, head"):
+    with pytest.raises(ValueError, match=r"Unknown part 'nek'\. This detector has: backbone, neck, head"):
         train_only(small_detector(), ["nek"])

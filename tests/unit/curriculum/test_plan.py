@@ -1,5 +1,7 @@
 """A plan is data: cumulative parts, disjoint windows, impossible plans refused."""
 
+from itertools import pairwise
+
 import pytest
 
 from crqat_pipeline.curriculum.plan import PLANS, CurriculumPlan, PlannedStage, windows
@@ -18,7 +20,7 @@ def test_windows_tile_the_data(name):
     rows = windows(PLANS[name])
     assert rows[0].data_start == 0
     assert rows[-1].data_stop == 1
-    assert all(a.data_stop == b.data_start for a, b in zip(rows, rows[1:], strict=False))
+    assert all(a.data_stop == b.data_start for a, b in pairwise(rows))
 
 
 def test_shares_that_do_not_sum_to_one_are_refused_with_the_sum():

@@ -24,7 +24,7 @@ SPEC = OptimizationSpec(
 )
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a process that dies."""
 
 
@@ -32,7 +32,7 @@ def killed_after(count):
     def batches(first, number):
         for index, batch in enumerate(random_batches(first, number)):
             if first + index == count:
-                raise Killed
+                raise KilledError
             yield batch
 
     return batches
@@ -57,7 +57,7 @@ def test_the_same_seed_gives_the_same_numbers():
 @pytest.mark.parametrize("killed_at", [1, 3, 5])
 def test_a_killed_run_continues_to_the_same_bits(tmp_path, killed_at):
     whole = run()
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path, killed_after(killed_at))
     resumed = run(tmp_path)
     assert resumed.resumed_from_step == killed_at // 2 * 2
@@ -66,7 +66,7 @@ def test_a_killed_run_continues_to_the_same_bits(tmp_path, killed_at):
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path, killed_after(5))
     newest = sorted(tmp_path.glob(PATTERN))[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
@@ -76,7 +76,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
 
 
 def test_a_checkpoint_of_another_configuration_is_ignored(tmp_path):
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run(tmp_path, killed_after(5))
     assert run(tmp_path, fingerprint="b").resumed_from_step == 0
 

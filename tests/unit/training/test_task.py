@@ -1,4 +1,4 @@
-"""The four tests of a distillation task: frozen, in eval, without gradient, zero when equal - and nothing run in vain."""
+"""The four tests of a distillation task: frozen, in eval, no gradient, zero when equal - and nothing run in vain."""
 
 import pytest
 import torch

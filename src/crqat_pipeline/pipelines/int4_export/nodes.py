@@ -8,15 +8,17 @@ from pathlib import Path
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.recipes.exporting import pack_student, verify_packed
-from crqat_pipeline.recipes.specs import ExportSpec
+from crqat_pipeline.recipes.specs import DataPrepSpec, ExportSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
 
-def pack(student: Checkpoint, text_bank: TextBank) -> Callable[[Path], object]:
+def pack(
+    student: Checkpoint, text_bank: TextBank, data_prep: DataPrepSpec, spec: ExportSpec
+) -> Callable[[Path], object]:
     """The writer of the packed file; the catalog says where."""
-    return pack_student(student, text_bank)
+    return pack_student(student, text_bank, data_prep.encoder, spec.image_size_px)
 
 
 def verify(

@@ -9,7 +9,12 @@ from crqat_pipeline.pipelines.int4_export.nodes import pack, verify
 
 def create_pipeline() -> Pipeline:
     nodes = [
-        Node(pack, inputs=["stage2_neck_head_student", "text_bank"], outputs="int4_model", name="pack"),
+        Node(
+            pack,
+            inputs=["stage2_neck_head_student", "text_bank", "params:data_prep", "params:int4_export"],
+            outputs="int4_model",
+            name="pack",
+        ),
         Node(
             verify,
             inputs=[
