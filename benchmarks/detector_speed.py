@@ -57,12 +57,18 @@ def contiguous(detector: OpenVocabularyDetector) -> OpenVocabularyDetector:
     return detector
 
 
-def network(rounds: int, image_size_px: int) -> None:
+def network_inputs(image_size_px: int) -> tuple[Tensor, Tensor, tuple[ImageTargets, ...]]:
+    """Two random images, 80 random texts, one object per image."""
     generator = torch.Generator().manual_seed(0)
     images_B3HW = torch.rand(2, 3, image_size_px, image_size_px, generator=generator)
     texts_KD = torch.nn.functional.normalize(torch.randn(80, 512, generator=generator), dim=-1)
     box_14 = torch.tensor([[20.0, 30.0, 150.0, 160.0]])
     targets = (ImageTargets(box_14, torch.tensor([3])), ImageTargets(box_14 + 40, torch.tensor([7])))
+    return images_B3HW, texts_KD, targets
+
+
+def network(rounds: int, image_size_px: int) -> None:
+    images_B3HW, texts_KD, targets = network_inputs(image_size_px)
     torch.manual_seed(0)
     default, plain = build_detector("yolo_world_s"), contiguous(build_detector("yolo_world_s"))
     compiled = torch.compile(build_detector("yolo_world_s"))
@@ -88,6 +94,25 @@ def network(rounds: int, image_size_px: int) -> None:
     compare(f"forward, {title}", {name: forward(one.eval()) for name, one in names.items()}, rounds)
     steps = {name: step(default, one.train()) for name, one in names.items()}
     compare(f"forward + backward, {title}", steps, rounds)
+
+
+def shares(image_size_px: int) -> None:
+    """Where a training step spends its time, by operator."""
+    detector = build_detector("yolo_world_s").train()
+    images_B3HW, texts_KD, targets = network_inputs(image_size_px)
+
+    def step() -> None:
+        output = detector(images_B3HW, texts_KD)
+        torch.stack(list(detector.loss(output, targets).values())).sum().backward()  # type: ignore[arg-type]
+
+    step()
+    with torch.profiler.profile() as profile:
+        step()
+    rows = sorted(profile.key_averages(), key=lambda row: row.self_cpu_time_total, reverse=True)
+    total = sum(row.self_cpu_time_total for row in rows)
+    print(f"\nshares of a step (forward + backward), yolo_world_s, {image_size_px} px")
+    for row in rows[:10]:
+        print(f"  {row.key:<44} {100 * row.self_cpu_time_total / total:5.1f} %")
 
 
 def products(rounds: int) -> None:
@@ -127,6 +152,7 @@ def _words(names: tuple[str, ...]) -> tuple[str, ...]:
 
 PARTS = {
     "network": lambda options: network(options.rounds, options.image_size),
+    "shares": lambda options: shares(options.image_size),
     "products": lambda options: products(options.rounds),
     "loader": lambda options: loader(options.rounds),
 }
