@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(BIN):$(PATH)
 export DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := 1
-# OpenMP threads that wait give their core back soon: alone as fast as ever, beside other programs several times faster.
+# OpenMP threads that wait give their core back soon: 5 % slower alone (docs/performance.md), far less slowed beside other programs.
 export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: help environment run repro test lint format clean mlflow-ui viz

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol, runtime_checkable
 
 from torch import nn
 
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
-
-
-@runtime_checkable
-class HasParts(Protocol):
-    """What this room needs to know of a detector (see detectors/protocol.py)."""
-
-    parts: Mapping[str, tuple[str, ...]]
-    edge_layers: tuple[str, ...]
-    embedding_dim: int
-    size_divisor: int
 
 
 def part_of(detector: nn.Module, name: str) -> str | None:

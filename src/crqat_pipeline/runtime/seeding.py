@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 
 import numpy as np
 import torch
@@ -21,10 +20,3 @@ def numpy_generator(seed: int, *keys: int | str) -> np.random.Generator:
 
 def torch_generator(seed: int, *keys: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, *keys))
-
-
-def seed_everything(seed: int) -> None:
-    """Seed Python, NumPy and torch, for library code that draws from their global generators."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
