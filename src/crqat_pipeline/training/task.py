@@ -48,9 +48,12 @@ class DistillationTask:
     def losses(self, batch: DetectionBatch) -> dict[str, Tensor]:
         teacher = self._teacher_view(batch)
         student = self.detector(
-            batch.images_B3HW, batch.text_embeddings, return_features=self.spec.needs_teacher_backbone
+            batch.images_B3HW, batch.text_embeddings, return_features=self.spec.needs_student_features
         )
-        return self.detector.loss(student, batch.targets) | distillation_losses(self.spec, student, teacher)
+        task = self.detector.loss(student, batch.targets) if self.spec.task_weight > 0 else {}
+        if self.spec.task_weight != 1:
+            task = {name: self.spec.task_weight * loss for name, loss in task.items()}
+        return task | distillation_losses(self.spec, student, teacher)
 
     @torch.no_grad()
     def _teacher_view(self, batch: DetectionBatch) -> TeacherView:
@@ -60,5 +63,7 @@ class DistillationTask:
         output = self.teacher(batch.images_B3HW, batch.text_embeddings, return_features=True)
         names = self.teacher.backbone_feature_names if self.spec.needs_teacher_backbone else ()
         return TeacherView(
-            {name: output.features[name] for name in names}, output, self.teacher.assign(output, batch.targets)
+            {name: output.features[name] for name in names},
+            output,
+            self.teacher.assign(output, batch.targets) if self.spec.needs_positives else None,
         )

@@ -48,8 +48,8 @@ def _one_positive(score: float) -> tuple[DetectorOutput, Assignment, FlatTargets
         boxes_BN4=torch.tensor([[0.0, 0.0, 16.0, 8.0], [0.0, 0.0, 8.0, 8.0]]).expand(2, 2, 4),
         region_embeddings_BND=torch.zeros(2, 2, 4),
         text_embeddings=torch.zeros(3, 4),
+        box_bins_BN4R=torch.zeros(2, 2, 4, 8),
         family={
-            "box_bins_BN4R": torch.zeros(2, 2, 4, 8),
             "anchor_points_N2": torch.tensor([[4.0, 4.0], [12.0, 4.0]]),
             "strides_N": torch.tensor([8.0, 8.0]),
         },

@@ -68,9 +68,9 @@ class YoloWorld(OpenVocabularyDetector):
             boxes_BN4=decode_boxes(head.box_bins_BN4R, points_N2, strides_N),
             region_embeddings_BND=head.region_embeddings_BND,
             text_embeddings=text_embeddings,
+            box_bins_BN4R=head.box_bins_BN4R,
             features={**backbone_maps, **neck_maps} if return_features else {},
             family={
-                "box_bins_BN4R": head.box_bins_BN4R,
                 "anchor_points_N2": points_N2,
                 "strides_N": strides_N,
             },

@@ -36,7 +36,8 @@ def detection_losses(
     )
     box_sum = (score_P * (1 - complete_iou(output.boxes_BN4[image_P, region_P], boxes_P4))).sum()
     distances_P4 = torch.cat((points_P2 - boxes_P4[:, :2], boxes_P4[:, 2:] - points_P2), dim=1) / strides_P1
-    focal_P = distribution_focal(output.family["box_bins_BN4R"][image_P, region_P], distances_P4)
+    assert output.box_bins_BN4R is not None
+    focal_P = distribution_focal(output.box_bins_BN4R[image_P, region_P], distances_P4)
     dfl_sum = (score_P * focal_P).sum()
 
     scale = (output.class_logits_BNK.shape[0] if spec.scale_by_batch else 1) / normalizer

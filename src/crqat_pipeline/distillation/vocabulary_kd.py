@@ -1,0 +1,55 @@
+"""Vocabulary distillation: the teacher's soft answers to many prompts take the place of labels (not in the paper).
+
+Text costs no images: an unlabelled image can be asked about any prompt, and the teacher answers. Class scores by binary
+cross-entropy, boxes by complete IoU (Zheng et al. 2020), box distributions by Kullback–Leibler divergence.
+
+Shape letters: B images, N regions, K prompts, R bins per side, P regions where the teacher is confident.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.ops import complete_box_iou_loss
+
+from crqat_pipeline.structures.output import DetectorOutput
+
+
+class VocabularyKdSpec(BaseModel):
+    """Weights of the three terms; the defaults are those of the small detector's own losses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    class_weight: float = Field(default=0.5, ge=0, description="Of the scores of all regions and prompts")
+    box_weight: float = Field(default=1.875, ge=0, description="Of 1 - CIoU with the teacher's boxes")
+    bins_weight: float = Field(default=0.375, ge=0, description="Of the distributions of the box sides")
+    min_score: float = Field(
+        default=0.05, gt=0, lt=1, description="Boxes count where the teacher's best score is above this"
+    )
+
+
+def vocabulary_kd_losses(student: DetectorOutput, teacher: DetectorOutput, spec: VocabularyKdSpec) -> dict[str, Tensor]:
+    """kd_class, kd_box and (where both have distributions) kd_bins: weighted scalars, 0 for equal outputs.
+
+    kd_class: Σ BCE(student logit, teacher score) minus the teacher's own entropy. kd_box and kd_bins: over the P
+    regions, weighted by the teacher's best score. All are divided by the sum of the teacher's scores (at least 1).
+    """
+    target_BNK = teacher.class_logits_BNK.detach().float().sigmoid()
+    normalizer = target_BNK.sum().clamp(min=1.0)
+    logits_BNK = student.class_logits_BNK.float()
+    entropy = F.binary_cross_entropy(target_BNK, target_BNK, reduction="sum")
+    surprise = F.binary_cross_entropy_with_logits(logits_BNK, target_BNK, reduction="sum")
+    losses = {"kd_class": spec.class_weight * (surprise - entropy) / normalizer}
+
+    best_BN = target_BNK.amax(dim=-1)
+    where = best_BN > spec.min_score
+    weight_P = best_BN[where]
+    box_loss_P = complete_box_iou_loss(student.boxes_BN4[where].float(), teacher.boxes_BN4[where].detach().float())
+    losses["kd_box"] = spec.box_weight * (weight_P * box_loss_P).sum() / normalizer
+    if student.box_bins_BN4R is not None and teacher.box_bins_BN4R is not None:
+        own_P4R = student.box_bins_BN4R[where].float().log_softmax(dim=-1)
+        wanted_P4R = teacher.box_bins_BN4R[where].detach().float().log_softmax(dim=-1)
+        divergence_P = F.kl_div(own_P4R, wanted_P4R, reduction="none", log_target=True).sum(-1).mean(-1)
+        losses["kd_bins"] = spec.bins_weight * (weight_P * divergence_P).sum() / normalizer
+    return losses
