@@ -1,15 +1,19 @@
 """When each part of a detector is quantized: a plan is data.
 
 Stage k quantizes and trains parts 1..k and keeps the parts after k frozen in full precision
-(CR-QAT: curriculum quantization-aware training).
+(CR-QAT: curriculum quantization-aware training). Stage 1 leaves TRKD out: the teacher then runs its backbone alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Term = Literal["pkd", "trkd", "qfd", "vocabulary"]
+Trained = Literal["weights", "correction"]
 
 
 class PlannedStage(BaseModel):
@@ -18,8 +22,16 @@ class PlannedStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, description="Name of the stage, as in parameters, MLflow and DVC")
-    adds: tuple[str, ...] = Field(min_length=1, description="Parts that this stage starts to quantize and train")
-    share: float = Field(gt=0, le=1, description="Fraction of the images and of the steps, in (0, 1]")
+    adds: tuple[str, ...] = Field(description="Parts that this stage starts to quantize and train")
+    share: float = Field(gt=0, le=1, description="Fraction of the steps, and of the images unless sees_all_images")
+    terms: tuple[Term, ...] = Field(
+        default=("pkd", "trkd", "qfd", "vocabulary"), description="Distillation terms that may be on in this stage"
+    )
+    rate_factor: float = Field(default=1.0, gt=0, description="Learning rate relative to the run's")
+    trains: Trained = Field(
+        default="weights", description="correction: only gain and shift per channel (EMA+QC, Gupta & Asthana)"
+    )
+    sees_all_images: bool = Field(default=False, description="All images instead of this stage's own share of them")
 
 
 class CurriculumPlan(BaseModel):
@@ -35,6 +47,8 @@ class CurriculumPlan(BaseModel):
         if abs(total - 1) > 1e-3:
             raise ValueError(f"Shares of a plan sum to 1; these sum to {total:.4f}. Adjust `share`.")
         added = [part for stage in self.stages for part in stage.adds]
+        if not self.stages[0].adds:
+            raise ValueError(f"The first stage of a plan adds at least one part; {self.stages[0].name!r} adds none.")
         if len(set(added)) != len(added):
             raise ValueError(f"A part is added by one stage only; this plan adds {added}.")
         return self
@@ -44,10 +58,14 @@ class CurriculumPlan(BaseModel):
 class StageWindow:
     """A stage with everything before it resolved: its parts, and its range of the data in [0, 1]."""
 
-    name: str
+    stage: PlannedStage
     parts: tuple[str, ...]
     data_start: float
     data_stop: float
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
 
 
 def windows(plan: CurriculumPlan) -> list[StageWindow]:
@@ -58,7 +76,8 @@ def windows(plan: CurriculumPlan) -> list[StageWindow]:
     for index, stage in enumerate(plan.stages):
         parts += stage.adds
         stop = 1.0 if index == len(plan.stages) - 1 else start + stage.share
-        result.append(StageWindow(stage.name, parts, start, stop))
+        seen = (0.0, 1.0) if stage.sees_all_images else (start, stop)
+        result.append(StageWindow(stage, parts, *seen))
         start = stop
     return result
 
@@ -67,21 +86,27 @@ PLANS: Mapping[str, CurriculumPlan] = {
     "single_stage": CurriculumPlan(stages=(PlannedStage(name="qat", adds=("backbone", "neck", "head"), share=1.0),)),
     "two_stage": CurriculumPlan(
         stages=(
-            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3),
+            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3, terms=("pkd",)),
             PlannedStage(name="stage2_neck_head", adds=("neck", "head"), share=2 / 3),
         )
     ),
     "two_stage_half": CurriculumPlan(
         stages=(
-            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 2),
+            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 2, terms=("pkd",)),
             PlannedStage(name="stage2_neck_head", adds=("neck", "head"), share=1 / 2),
         )
     ),
     "three_stage": CurriculumPlan(
         stages=(
-            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3),
+            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3, terms=("pkd",)),
             PlannedStage(name="stage2_neck", adds=("neck",), share=1 / 3),
             PlannedStage(name="stage3_head", adds=("head",), share=1 / 3),
+        )
+    ),
+    "corrected": CurriculumPlan(
+        stages=(
+            PlannedStage(name="qat", adds=("backbone", "neck", "head"), share=7 / 8, sees_all_images=True),
+            PlannedStage(name="correction", adds=(), share=1 / 8, trains="correction", sees_all_images=True),
         )
     ),
 }

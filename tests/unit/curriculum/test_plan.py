@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from pydantic import ValidationError
 
 from crqat_pipeline.curriculum.plan import PLANS, CurriculumPlan, PlannedStage, windows
 
@@ -17,10 +18,56 @@ def test_two_stages_split_one_third_to_two_thirds():
 
 @pytest.mark.parametrize("name", PLANS)
 def test_windows_tile_the_data(name):
+    rows = [row for row in windows(PLANS[name]) if not row.stage.sees_all_images]
+    if rows:
+        assert len(rows) == len(PLANS[name].stages)
+        assert (rows[0].data_start, rows[-1].data_stop) == (0, 1)
+        assert all(a.data_stop == b.data_start for a, b in pairwise(rows))
+
+
+def test_a_stage_that_sees_all_images_leaves_the_windows_of_the_others_where_they_are():
+    def plan(**middle):
+        stages = ({"adds": ("backbone",)}, {"adds": ("neck",), **middle}, {"adds": ("head",)})
+        return CurriculumPlan(
+            stages=tuple(
+                PlannedStage(name=f"s{i}", share=share, **one)
+                for i, (share, one) in enumerate(zip((0.25, 0.5, 0.25), stages, strict=True))
+            )
+        )
+
+    plain, wide = windows(plan()), windows(plan(sees_all_images=True))
+    assert [(one.data_start, one.data_stop) for one in plain] == [(0, 0.25), (0.25, 0.75), (0.75, 1)]
+    assert [(one.data_start, one.data_stop) for one in wide] == [(0, 0.25), (0, 1), (0.75, 1)]
+    assert [one.parts for one in wide] == [one.parts for one in plain]
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_ends_with_the_whole_detector(name):
     rows = windows(PLANS[name])
-    assert rows[0].data_start == 0
-    assert rows[-1].data_stop == 1
-    assert all(a.data_stop == b.data_start for a, b in pairwise(rows))
+    assert rows[-1].parts == ("backbone", "neck", "head")
+    assert all(later.parts[: len(sooner.parts)] == sooner.parts for sooner, later in pairwise(rows))
+    assert sum(row.stage.share for row in rows) == pytest.approx(1)
+
+
+def test_three_stages_add_one_part_each_on_a_third_of_the_data():
+    rows = windows(PLANS["three_stage"])
+    assert [row.parts for row in rows] == [("backbone",), ("backbone", "neck"), ("backbone", "neck", "head")]
+    assert [row.data_stop - row.data_start for row in rows] == pytest.approx([1 / 3] * 3)
+
+
+def test_the_first_stage_of_a_curriculum_leaves_trkd_out():
+    """Only then does the teacher run its backbone alone (paper, cost of stage 1)."""
+    for name in ("two_stage", "two_stage_half", "three_stage"):
+        first, *later = PLANS[name].stages
+        assert first.terms == ("pkd",)
+        assert all(set(stage.terms) == {"pkd", "trkd", "qfd", "vocabulary"} for stage in later)
+
+
+def test_the_corrected_plan_ends_with_gain_and_shift_alone():
+    first, last = windows(PLANS["corrected"])
+    assert (first.stage.trains, last.stage.trains) == ("weights", "correction")
+    assert (first.parts, first.data_start, first.data_stop) == (last.parts, last.data_start, last.data_stop)
+    assert last.stage.share == 1 / 8
 
 
 def test_shares_that_do_not_sum_to_one_are_refused_with_the_sum():
@@ -32,3 +79,17 @@ def test_a_part_added_twice_is_refused():
     stage = {"adds": ("neck",), "share": 0.5}
     with pytest.raises(ValueError, match="added by one stage only"):
         CurriculumPlan(stages=(PlannedStage(name="a", **stage), PlannedStage(name="b", **stage)))
+
+
+def test_a_first_stage_without_parts_is_refused_by_name():
+    stages = (PlannedStage(name="warm_up", adds=(), share=0.5), PlannedStage(name="b", adds=("neck",), share=0.5))
+    with pytest.raises(ValueError, match=r"first stage of a plan adds at least one part; 'warm_up' adds none"):
+        CurriculumPlan(stages=stages)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"terms": ("pdk",)}, {"rate_factor": 0}, {"share": 0}, {"trains": "bias"}, {"part": "neck"}]
+)
+def test_impossible_stages_are_refused(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        PlannedStage.model_validate({"name": "a", "adds": ("neck",), "share": 1.0} | wrong)

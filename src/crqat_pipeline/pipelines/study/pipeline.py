@@ -1,0 +1,56 @@
+"""Methods over seeds on equal terms, each at its own best learning rate; beside `crqat_full`, not part of it."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from crqat_pipeline.pipelines.study.nodes import prepare_tuning, render_tuning, run, write_results
+
+
+def create_pipeline() -> Pipeline:
+    data = (
+        "train_images",
+        "train_set",
+        "qat_images",
+        "qat_set",
+        "calibration_set",
+        "tune_images",
+        "tune_set",
+        "tune_annotations",
+        "val_images",
+        "val_set",
+        "val_annotations",
+        "val_annotations_lvis",
+        "vocabulary",
+        "text_bank",
+    )
+    parameters = {
+        "detector": "params:detector",
+        "teacher": "params:teacher",
+        "quantization": "params:quantization",
+        "evaluation": "params:evaluation",
+        "device": "params:run.device",
+        "study": "params:study",
+    }
+    nodes = [
+        Node(
+            render_tuning,
+            inputs=["params:fetch_data", "params:study"],
+            outputs=["tune_images", "tune_annotations"],
+            name="render_tuning",
+        ),
+        Node(prepare_tuning, inputs="tune_annotations", outputs="tune_set", name="prepare_tuning"),
+        Node(
+            run,
+            inputs={name: name for name in data} | parameters | {"folder": "study_folder", "rows": "study_rows", "tracker": "tracker"},
+            outputs="study_cells",
+            name="run",
+        ),
+        Node(
+            write_results,
+            inputs=["study_cells", "params:study", "params:quantization"],
+            outputs=["study_results", "study_differences_plot", "study_rates_plot", "study_alignment_plot"],
+            name="write_results",
+        ),
+    ]
+    return Pipeline(nodes, namespace="study", prefix_datasets_with_namespace=False)

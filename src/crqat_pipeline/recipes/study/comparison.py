@@ -1,0 +1,77 @@
+"""Rows of cells turned into one comparison per method: means over seeds and paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from crqat_pipeline.recipes.study.spec import StudySpec
+from crqat_pipeline.recipes.study.statistics import Paired, mean_and_deviation, paired_difference
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One method on the reported seeds. figures: name -> seed -> value; AP and distances as measured, in [0, 1]."""
+
+    name: str
+    label: str
+    learning_rate: float
+    figures: dict[str, dict[int, float]]
+    reference: Compared | None
+
+    def mean(self, figure: str) -> float:
+        return mean_and_deviation(list(self.figures.get(figure, {}).values()))[0]
+
+    def deviation(self, figure: str) -> float:
+        return mean_and_deviation(list(self.figures.get(figure, {}).values()))[1]
+
+    def difference(self, figure: str) -> Paired | None:
+        """To the reference; None for the reference itself, and for fewer than two common seeds."""
+        if self.reference is None:
+            return None
+        ours, theirs = self.figures.get(figure, {}), self.reference.figures.get(figure, {})
+        if len(ours.keys() & theirs.keys()) < 2:
+            return None
+        return paired_difference(ours, theirs)
+
+
+def compare(cells: pd.DataFrame, study: StudySpec) -> dict[str, Compared]:
+    """Methods with at least one reported cell that did not fail, in the order of the parameters."""
+    final = cells[cells["phase"] == "final"]
+    compared: dict[str, Compared] = {}
+    names = sorted(study.methods, key=lambda name: study.methods[name].reference is not None)
+    for name in names:
+        rows = final[final["method"] == name]
+        numbers = rows.select_dtypes("number").drop(columns=["seed", "learning_rate"])
+        figures = {
+            str(figure): {
+                int(seed): float(value)
+                for seed, value in zip(rows["seed"], numbers[figure], strict=True)
+                if math.isfinite(value)
+            }
+            for figure in numbers
+        }
+        if any(figures.values()):
+            method = study.methods[name]
+            reference = compared.get(method.reference) if method.reference and method.reference != name else None
+            rate = float(rows["learning_rate"].iloc[0])
+            compared[name] = Compared(name, method.label, rate, figures, reference)
+    return {name: compared[name] for name in study.methods if name in compared}
+
+
+def grid(cells: pd.DataFrame, study: StudySpec, metric: str) -> dict[str, list[float]]:
+    """method -> mean of the metric over the tuning seeds at each rate of the grid (NaN where one diverged)."""
+    tuning = cells[cells["phase"] == "tuning"]
+    means: dict[str, list[float]] = {}
+    for name in study.methods:
+        rows = tuning[tuning["method"] == name]
+        if len(rows):
+            means[name] = [_mean(rows[rows["learning_rate"] == rate][metric].tolist()) for rate in study.learning_rates]
+    return means
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan

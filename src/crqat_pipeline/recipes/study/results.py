@@ -1,0 +1,158 @@
+"""The results page: every table, the whole grid, and what each number is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from crqat_pipeline.quantization import QuantSpec
+from crqat_pipeline.recipes.study.comparison import Compared, compare, grid
+from crqat_pipeline.recipes.study.figures import alignment_figure, differences_figure, rates_figure
+from crqat_pipeline.recipes.study.spec import StudySpec, TableSpec
+from crqat_pipeline.recipes.study.statistics import Paired
+
+ACCURACY = (("AP", "AP"), ("AP_qat", "seen"), ("AP_unseen", "unseen"), ("AP_novel", "novel"))
+LVIS = (("lvis_AP", "LVIS AP"), ("lvis_APr", "APr"), ("lvis_APc", "APc"), ("lvis_APf", "APf"))
+DISTANCES = (("region_text_mae", "region–text MAE"), ("region_region_mae", "region–region MAE"))
+
+
+def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec) -> tuple[str, Figure, Figure, Figure]:
+    """Markdown, and the figures of paired differences, of the grid of learning rates, and of alignment."""
+    compared = compare(cells, study)
+    bits = (quantization.weight_bits, quantization.activation_bits, quantization.attention_bits)
+    lines = [*_head(study, "-".join(map(str, bits))), *_pictures()]
+    for table in study.tables:
+        lines += _table(table, compared)
+    lines += _grid(cells, study, compared)
+    lines += _failures(cells)
+    shown = [compared[name] for name in study.tables[0].methods if name in compared]
+    means = grid(cells, study, study.selection_metric)
+    labels = {name: study.methods[name].label for name in means}
+    return (
+        "\n".join(lines),
+        differences_figure(shown),
+        rates_figure({labels[name]: values for name, values in means.items()}, study.learning_rates),
+        alignment_figure(shown),
+    )
+
+
+def _head(study: StudySpec, bits: str) -> list[str]:
+    seeds, tuning_seeds = (", ".join(map(str, some)) for some in (study.seeds, study.tuning_seeds))
+    rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
+    text = f"""# Results of the study
+
+Written by `kedro run --pipelines=study`; do not edit. What follows from it: [findings.md](findings.md).
+
+Embedded benchmark, small detector, {bits} where a row says nothing else. Every method trains for
+{study.optimization.num_steps} steps of {study.loader.batch_size} images on the same images, with seeds {seeds}; each
+seed has a teacher of its own. Learning rates were chosen among {rates} on other seeds ({tuning_seeds}) and other images.
+
+- AP in percent, mean ± standard deviation. Seen: categories of the QAT images; unseen: others that the teacher was
+  trained on; novel: compositions that nobody was trained on.
+- Δ: mean paired difference with its 95 % interval (Student's t), bold where the interval does not contain zero.
+- MAE: mean absolute difference of cosines from the teacher's.
+- s: seconds of training on {study.threads_per_process} thread, {study.processes} side by side, beside other work.
+"""
+    return [*text.splitlines(), ""]
+
+
+def _pictures() -> list[str]:
+    return [
+        "![Paired differences](results/differences.png)",
+        "",
+        "![Learning rates](results/rates.png)",
+        "",
+        "![Alignment and AP](results/alignment.png)",
+        "",
+    ]
+
+
+def _table(table: TableSpec, compared: dict[str, Compared]) -> list[str]:
+    rows = [compared[name] for name in table.methods if name in compared]
+    missing = [name for name in table.methods if name not in compared]
+    lines = [f"## {table.title}", "", table.note, ""] if table.note else [f"## {table.title}", ""]
+    if not rows:
+        return [*lines, "Not run.", ""]
+    lines += _markdown(
+        ["", "rate", *(title for _, title in ACCURACY), "Δ AP", "Δ unseen", "Δ novel"],
+        (
+            [
+                row.label,
+                f"{row.learning_rate:g}" if row.learning_rate else "–",
+                *(_percent(row, figure) for figure, _ in ACCURACY),
+                *(_difference(row.difference(figure), 100, 2) for figure in ("AP", "AP_unseen", "AP_novel")),
+            ]
+            for row in rows
+        ),
+    )
+    lines += _markdown(
+        ["", *(title for _, title in (*LVIS, *DISTANCES)), "Δ region–text", "Δ region–region", "s"],
+        (
+            [
+                row.label,
+                *(_percent(row, figure) for figure, _ in LVIS),
+                *(_number(row.mean(figure), 4) for figure, _ in DISTANCES),
+                *(_difference(row.difference(figure), 1, 4) for figure, _ in DISTANCES),
+                _number(row.mean("seconds"), 0),
+            ]
+            for row in rows
+        ),
+    )
+    if missing:
+        lines += [f"Not run: {', '.join(missing)}.", ""]
+    return lines
+
+
+def _grid(cells: pd.DataFrame, study: StudySpec, compared: dict[str, Compared]) -> list[str]:
+    lines = [
+        "## The grid of learning rates",
+        "",
+        f"{study.selection_metric} on the {study.tuning_images} tuning images, mean of seeds "
+        f"{', '.join(map(str, study.tuning_seeds))}; bold: chosen.",
+        "",
+    ]
+    rows = []
+    for name, values in grid(cells, study, study.selection_metric).items():
+        chosen = compared[name].learning_rate if name in compared else math.nan
+        cells_of_row = [
+            f"**{100 * value:.1f}**" if rate == chosen else _number(100 * value, 1)
+            for rate, value in zip(study.learning_rates, values, strict=True)
+        ]
+        rows.append([study.methods[name].label, *cells_of_row])
+    return lines + _markdown(["", *(f"{rate:g}" for rate in study.learning_rates)], rows)
+
+
+def _failures(cells: pd.DataFrame) -> list[str]:
+    failed = cells[cells["failed"].fillna("").astype(str) != ""]
+    if failed.empty:
+        return []
+    lines = ["## Cells that diverged", ""]
+    lines += [
+        f"- {row.method}, rate {row.learning_rate:g}, seed {row.seed}: {row.failed}" for row in failed.itertuples()
+    ]
+    return [*lines, ""]
+
+
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+
+
+def _percent(row: Compared, figure: str) -> str:
+    mean, deviation = 100 * row.mean(figure), 100 * row.deviation(figure)
+    return f"{mean:.1f} ± {deviation:.1f}" if math.isfinite(deviation) else _number(mean, 1)
+
+
+def _difference(paired: Paired | None, factor: float, digits: int) -> str:
+    if paired is None:
+        return "–"
+    mean, low, high = (factor * value for value in (paired.mean, paired.low, paired.high))
+    text = f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
+    return f"**{text}**" if paired.is_clear else text

@@ -1,0 +1,90 @@
+"""What a study compares, as parameters."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from crqat_pipeline.curriculum.plan import PLANS
+from crqat_pipeline.detection_data.loader_spec import LoaderSpec
+from crqat_pipeline.distillation.objective import DistillationSpec
+from crqat_pipeline.runtime.lookup import look_up
+from crqat_pipeline.training.spec import OptimizationSpec
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MethodSpec(_Spec):
+    """One row of the tables: calibration alone, or a curriculum plan with its distillation terms."""
+
+    label: str = Field(min_length=1, description="What people read")
+    ptq_rule: Literal["minmax", "percentile", "mse"] | None = Field(
+        default=None, description="Calibration alone by this rule; then nothing below has a meaning"
+    )
+    is_quantized: bool = Field(default=True, description="False: the full-precision fine-tune, a control")
+    plan: str = Field(default="single_stage", description="Row of PLANS: stages, their parts, shares and terms")
+    distillation: DistillationSpec = Field(default_factory=DistillationSpec, description="Terms; the plan says when")
+    ema_decay: float | None = Field(default=None, gt=0, lt=1, description="Weight average of weights and steps")
+    prompt_split: str | None = Field(default=None, description="Split of the vocabulary that prompts come from")
+    bits: tuple[int, int, int] | None = Field(
+        default=None, description="Weights, activations, attention; else the run's"
+    )
+    rate_of: str | None = Field(
+        default=None, description="Method whose chosen learning rate this one takes; else its own"
+    )
+    reference: str | None = Field(default="qat", description="Method that it is paired with")
+
+    @model_validator(mode="after")
+    def _plan_exists(self) -> Self:
+        look_up(PLANS, self.plan, "curriculum plan")
+        return self
+
+
+class TableSpec(_Spec):
+    """Rows of one table of the results page."""
+
+    title: str = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    note: str = Field(default="", description="What the table asks, in a sentence")
+
+
+class StudySpec(_Spec):
+    """Methods × learning rates × tuning seeds first; then every method at its best rate on the other seeds."""
+
+    seeds: tuple[int, ...] = Field(
+        min_length=2, description="Seeds of the reported figures: teacher, data order, draws"
+    )
+    tuning_seeds: tuple[int, ...] = Field(description="Seeds that choose the learning rate; none of the reported ones")
+    learning_rates: tuple[float, ...] = Field(min_length=1, description="The same grid for every method")
+    selection_metric: str = Field(default="AP", description="COCO figure on the tuning images that chooses the rate")
+    tuning_images: int = Field(default=300, ge=1, description="Rendered images of the tuning split")
+    processes: int = Field(default=2, ge=1, description="Cells that run side by side")
+    threads_per_process: int = Field(default=1, ge=1)
+    loader: LoaderSpec
+    optimization: OptimizationSpec = Field(description="Of every method; the grid replaces learning_rate")
+    methods: dict[str, MethodSpec] = Field(min_length=1)
+    tables: tuple[TableSpec, ...] = Field(min_length=1)
+    only: tuple[str, ...] = Field(default=(), description="Run these methods only; all when empty")
+
+    @model_validator(mode="after")
+    def _names_and_seeds_fit(self) -> Self:
+        shared = set(self.seeds) & set(self.tuning_seeds)
+        if shared:
+            raise ValueError(f"A seed that chose a rate must not be reported; both lists have {sorted(shared)}.")
+        named = [*self.only, *(name for table in self.tables for name in table.methods)]
+        for method in self.methods.values():
+            named += [name for name in (method.rate_of, method.reference) if name is not None]
+        for name in named:
+            look_up(self.methods, name, "study method")
+        for name, method in self.methods.items():
+            if method.rate_of is not None and self.methods[method.rate_of].rate_of is not None:
+                raise ValueError(f"rate_of names a method that is tuned itself; {name} names {method.rate_of!r}.")
+        return self
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The methods of this run."""
+        return self.only or tuple(self.methods)
