@@ -5,8 +5,10 @@ Shape letters: I images, K categories, G objects, P pairs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,12 @@ def _pairs(ground_truth: Mapping[str, Any], key: str, federated: bool) -> IntArr
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
+def _is_measured(annotation: Mapping[str, Any]) -> bool:
+    """Finite numbers in bbox and area; width, height and area not below 0."""
+    numbers = (*annotation["bbox"], annotation["area"])
+    return all(isinstance(one, Real) and math.isfinite(one) for one in numbers) and min(numbers[2:]) >= 0
+
+
 def _faults(ground_truth: Mapping[str, Any], federated: bool) -> list[Fault]:
     images, categories = ground_truth["images"], ground_truth["categories"]
     objects = ground_truth["annotations"]
@@ -78,6 +86,9 @@ def _faults(ground_truth: Mapping[str, Any], federated: bool) -> list[Fault]:
         fault(f"An annotation needs {', '.join(needed)}, with four numbers in bbox.", incomplete),
     ]
     if not incomplete:
+        improper = [f"annotation {a.get('id')} with bbox {a['bbox']}, area {a['area']}" for a in objects
+                    if not _is_measured(a)]  # fmt: skip
+        found.append(fault("Boxes and areas must be finite numbers, width, height and area not below 0.", improper))
         lost_images = [f"annotation {a.get('id')} on image {a['image_id']}" for a in objects
                        if a["image_id"] not in image_ids]  # fmt: skip
         lost_kinds = [f"annotation {a.get('id')} of category {a['category_id']}" for a in objects

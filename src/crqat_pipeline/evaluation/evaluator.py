@@ -12,6 +12,7 @@ from crqat_pipeline.evaluation.detection_cut import cut
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.input_check import check_detections
 from crqat_pipeline.evaluation.input_error import EvaluationInputError, fault
+from crqat_pipeline.evaluation.official_set import near_official
 from crqat_pipeline.evaluation.precision_table import (
     IOU_50,
     IOU_75,
@@ -63,7 +64,7 @@ def evaluate(
         num_detections=len(table),
         metrics=figures(precision, rules.limits, groups),
         per_category=_per_category(annotations, counted, precision),
-        notes=_notes(table, rules),
+        notes=(*_notes(table, rules), *near_official(ground_truth)),
     )
 
 
@@ -72,14 +73,15 @@ def _refuse_wrong_protocol(ground_truth: Mapping[str, Any], rules: Protocol) -> 
     if federated == rules.is_federated:
         return
     if federated:
-        reason = "the file lists negative categories (LVIS), where COCO rules would count unlabelled objects as errors"
+        reason = "images list negative categories (LVIS), where COCO rules would count unlabelled objects as errors"
         way_out = "Use 'lvis' or 'lvis-fixed'"
     else:
-        reason = "no image of the file has neg_category_ids, so it is not a federated (LVIS) file"
+        reason = "no image has neg_category_ids, so it is not a federated (LVIS) file"
         way_out = "Use 'coco'"
-    raise EvaluationInputError(
-        f"Protocol {rules.name!r}", [fault(f"It does not fit the ground truth: {reason}. {way_out}.", [], 1)]
-    )
+    images = [image for image in ground_truth.get("images", ()) if ("neg_category_ids" in image) == federated]
+    offenders = [f"image {image.get('id')}" for image in images]
+    rule = f"It does not fit the ground truth: {reason}. {way_out}."
+    raise EvaluationInputError(f"Protocol {rules.name!r}", [fault(rule, offenders)])
 
 
 def _category_groups(annotations: AnnotationTable, splits: Mapping[str, Collection[int]]) -> dict[str, list[int]]:

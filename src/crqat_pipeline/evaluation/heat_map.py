@@ -2,9 +2,12 @@
 (the paper's figure 4).
 
 Shape letters: N regions, C classes asked for, D embedding, h w cells of the grid.
+Detectors with a feature pyramid have one region per cell of each level; others are placed by their boxes.
 """
 
 from __future__ import annotations
+
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from crqat_pipeline.structures.output import DetectorOutput
+
+STRIDES_PX = (8, 16, 32)
+COLOUR_MAP = "inferno"
 
 
 def class_similarity(output: DetectorOutput, image: int, prompts: list[int]) -> Tensor:
@@ -25,7 +31,32 @@ def class_similarity(output: DetectorOutput, image: int, prompts: list[int]) -> 
     return (regions_ND @ texts_CD.T).amax(dim=1)
 
 
-def grid_centres(height_px: int, width_px: int, strides: tuple[int, ...] = (8, 16, 32)) -> Tensor:
+def spread(
+    similarity_N: Tensor, boxes_N4: Tensor, height_px: int, width_px: int, strides: tuple[int, ...] = STRIDES_PX
+) -> Tensor:
+    """(h, w) in cells of the finest stride: regions of a pyramid where their cells are, others where their boxes are.
+
+    boxes_N4: pixel xyxy; read only if the number of regions is not that of the pyramid.
+    """
+    if len(similarity_N) == len(grid_centres(height_px, width_px, strides)):
+        return pyramid_map(similarity_N, height_px, width_px, strides)
+    centres_N2 = (boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2
+    return similarity_map(similarity_N, centres_N2, height_px, width_px, strides[0])
+
+
+def pyramid_map(similarity_N: Tensor, height_px: int, width_px: int, strides: tuple[int, ...] = STRIDES_PX) -> Tensor:
+    """(h, w): for each cell of the finest level the mean over levels of the anchor whose cell it lies in."""
+    sizes = [(height_px // stride, width_px // stride) for stride in strides]
+    ends = list(accumulate(rows * columns for rows, columns in sizes))
+    levels = torch.tensor_split(similarity_N.float(), ends[:-1])
+    maps = [
+        torch.nn.functional.interpolate(level.reshape(1, 1, *size), size=sizes[0], mode="nearest")[0, 0]
+        for level, size in zip(levels, sizes, strict=True)
+    ]
+    return torch.stack(maps).mean(dim=0)
+
+
+def grid_centres(height_px: int, width_px: int, strides: tuple[int, ...] = STRIDES_PX) -> Tensor:
     """(N, 2): x, y in pixels of the cells of a feature pyramid, level by level, row by row."""
     levels = []
     for stride in strides:
@@ -55,7 +86,7 @@ def similarity_map(
 
 
 def heat_map_picture(image: Image.Image, map_hw: Tensor, low: float, high: float, opacity: float = 0.6) -> Image.Image:
-    """The map over the image, coloured from low to high. Give all forms the same low and high to compare them."""
+    """The map over the image in grey, coloured from low to high: give all forms the same two to compare them."""
     if not low < high:
         raise ValueError(f"A heat map needs low < high; got {low} and {high}. Take them from all forms together.")
     from matplotlib import colormaps
@@ -63,5 +94,13 @@ def heat_map_picture(image: Image.Image, map_hw: Tensor, low: float, high: float
     values = map_hw.nan_to_num(nan=low).clamp(low, high).numpy()
     small: npt.NDArray[np.float32] = ((values - low) / (high - low)).astype(np.float32)
     smooth = np.asarray(Image.fromarray(small).resize(image.size, Image.Resampling.BICUBIC)).clip(0, 1)
-    colours = Image.fromarray((colormaps["inferno"](smooth)[..., :3] * 255).astype(np.uint8))
-    return Image.blend(image.convert("RGB"), colours, opacity)
+    colours = Image.fromarray((colormaps[COLOUR_MAP](smooth)[..., :3] * 255).astype(np.uint8))
+    return Image.blend(image.convert("L").convert("RGB"), colours, opacity)
+
+
+def scale_colours(number: int = 9) -> list[str]:
+    """Colours from low to high as #rrggbb, for the legend of a page."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps[COLOUR_MAP](step / (number - 1))) for step in range(number)]

@@ -80,6 +80,16 @@ def set_name(ground_truth: Mapping[str, Any]) -> str:
     return official or str(info.get("description") or "unnamed")
 
 
+def near_official(ground_truth: Mapping[str, Any]) -> list[str]:
+    """A note for a file of an official set's sizes that is not that set, with the differences."""
+    sizes = len(ground_truth["images"]), len(ground_truth["categories"])
+    for name, one in OFFICIAL_SETS.items():
+        if sizes == (one.num_images, len(official_categories(one.vocabulary))):
+            faults = official_faults(ground_truth, name)
+            return [f"The file has the sizes of {name} but is not that set: {found}" for found in faults]
+    return []
+
+
 def slice_images(ground_truth: Mapping[str, Any], image_ids: Collection[int], name: str) -> dict[str, Any]:
     """The annotation dict of these images alone, with all categories, under its own name."""
     wanted = set(image_ids)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from crqat_pipeline.evaluation.alignment import AlignmentSummary
+from crqat_pipeline.evaluation.alignment_figure import alignment_figure, distortion_figure
 from crqat_pipeline.evaluation.figure import (
     DARK,
     LIGHT,
     Theme,
     bar_figure,
-    distortion_figure,
     form_colours,
     loss_figure,
 )
 from crqat_pipeline.evaluation.gallery import MARK_COLOURS
+from crqat_pipeline.evaluation.heat_map import scale_colours
 from crqat_pipeline.evaluation.protocol import PROTOCOLS
 from crqat_pipeline.evaluation.report_data import ReportData
 from crqat_pipeline.evaluation.report_picture import ThemedPicture, gallery_panels, heat_map_panels, themed
@@ -24,6 +27,7 @@ from crqat_pipeline.evaluation.report_table import cards, changes, headline, is_
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+AlignmentDrawing: TypeAlias = "Callable[[Mapping[str, AlignmentSummary], Mapping[str, str], Theme], Figure]"
 FREQUENCIES = {"APr": "rare", "APc": "common", "APf": "frequent"}
 SIZES = {"APs": "small", "APm": "medium", "APl": "large"}
 
@@ -62,7 +66,8 @@ def _content(report: ReportData) -> dict[str, Any]:
         },
         "gallery": {entry.title: gallery_panels(entry, report) for entry in report.gallery},
         "marks": MARK_COLOURS,
-        "distortion": _distortion(report, names),
+        "alignment": _alignment(report, names),
+        "scale_colours": scale_colours() if report.heat_maps else [],
         "heat_maps": {row.title: heat_map_panels(row) for row in report.heat_maps},
         "notes": _notes(report),
     }
@@ -89,13 +94,20 @@ def _in_percent(value: float | None) -> float:
     return 100 * value if value is not None and is_measured(value) else float("nan")
 
 
-def _distortion(report: ReportData, names: list[str]) -> ThemedPicture | None:
+def _alignment(report: ReportData, names: list[str]) -> list[tuple[str, ThemedPicture]]:
+    """(caption, picture) of the paper's figures 1 and 3."""
     if not report.alignment:
-        return None
-    return themed(
-        lambda theme: distortion_figure(report.alignment, form_colours(names, theme), theme),
-        "Embedding distortion against confidence distortion per image and category",
-    )
+        return []
+    drawings = (
+        ("Each form against the teacher", alignment_figure),
+        ("One dot per image and category: mean change of its cosines against mean change of its scores; ρ: Spearman's "
+         "rank correlation of the two", distortion_figure),
+    )  # fmt: skip
+    return [(caption, themed(partial(_draw_alignment, draw, report, names), caption)) for caption, draw in drawings]
+
+
+def _draw_alignment(draw: AlignmentDrawing, report: ReportData, names: list[str], theme: Theme) -> Figure:
+    return draw(report.alignment, form_colours(names, theme), theme)
 
 
 def _notes(report: ReportData) -> list[str]:

@@ -49,7 +49,8 @@ class GalleryImage:
 
 @dataclass(frozen=True)
 class HeatMapRow:
-    """One image as a similarity heat map of each form, all with the same colour range."""
+    """One image as a similarity heat map of each form, all rows and forms with the same colour range; the image itself
+    may come first."""
 
     title: str
     pictures: Mapping[str, Image]
@@ -59,8 +60,10 @@ class HeatMapRow:
 class ReportData:
     """forms: in the order of the table; teacher names the one the others are compared with, main the one the report
     is about. facts: short lines for the head (detector, data, seed, commit). alignment: by form, against the teacher.
-    confusions: see confusion.confusion_rows. latency_where: the machine and runtime of latency_ms.
-    score_threshold: what the gallery shows.
+    split_meanings: category split -> what its categories are. confusions: see confusion.confusion_rows.
+    heat_map_range: similarities of the darkest and the brightest colour. latency_where: the machine and runtime of
+    latency_ms. deployed: the form whose latency is compared with the teacher's, the one that runs integers
+    (fake-quantized forms simulate them and are slower). score_threshold: what the gallery shows.
     """
 
     title: str
@@ -68,20 +71,23 @@ class ReportData:
     teacher: str
     main: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    split_meanings: Mapping[str, str] = field(default_factory=dict)
     loss_curves: Sequence[LossCurve] = ()
     confusions: Sequence[ConfusionRow] = ()
     gallery: Sequence[GalleryImage] = ()
     alignment: Mapping[str, AlignmentSummary] = field(default_factory=dict)
     heat_maps: Sequence[HeatMapRow] = ()
+    heat_map_range: tuple[float, float] = (-1.0, 1.0)
     latency_where: str = ""
+    deployed: str | None = None
     score_threshold: float = 0.3
 
     def __post_init__(self) -> None:
         names = [form.name for form in self.forms]
         if not names or len(set(names)) != len(names):
             raise ValueError(f"A report needs forms with different names; got {names}.")
-        for role, name in (("teacher", self.teacher), ("main", self.main)):
-            if name not in names:
+        for role, name in (("teacher", self.teacher), ("main", self.main), ("deployed", self.deployed)):
+            if name is not None and name not in names:
                 raise ValueError(f"The report's {role} must be one of its forms {names}; got {name!r}.")
         strangers = [name for name in self.alignment if name not in names]
         if strangers:

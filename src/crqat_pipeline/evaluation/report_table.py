@@ -60,7 +60,9 @@ def figure_columns(forms: Sequence[ReportForm]) -> list[str]:
 def headline(data: ReportData) -> tuple[list[Column], dict[str, list[Cell]]]:
     """Columns, and a row of cells per form; the best form beside the teacher is marked in each column."""
     keys = figure_columns(data.forms)
-    columns = [Column(key.removeprefix("AP_"), FIGURE_NAMES.get(key, "AP of these categories")) for key in keys]
+    splits = {f"AP_{name}": meaning for name, meaning in data.split_meanings.items()}
+    meanings = FIGURE_NAMES | splits
+    columns = [Column(key.removeprefix("AP_"), meanings.get(key, "AP of these categories")) for key in keys]
     others_keys = list(dict.fromkeys(title for form in data.forms for title in form.other_figures))
     columns += [Column(title, "by another protocol, see its name") for title in others_keys]
     values = {
@@ -70,9 +72,11 @@ def headline(data: ReportData) -> tuple[list[Column], dict[str, list[Cell]]]:
         ]
         for form in data.forms
     }
+    unit, factor, power = bop_unit(data.forms)
+    bops = {form.name: None if form.bops_t is None else factor * form.bops_t for form in data.forms}
     costs: list[tuple[str, str, dict[str, float | None]]] = [
-        ("MB", "size in 2^20 bytes", {form.name: form.size_mb for form in data.forms}),
-        ("TBOPs", "10^12 bit operations per image", {form.name: form.bops_t for form in data.forms}),
+        ("MB", "2^20 bytes: of the weights at their bits; of files, on disk", {f.name: f.size_mb for f in data.forms}),
+        (f"{unit}BOPs", f"{power} bit operations per image", bops),
         ("ms", f"per image, {data.latency_where}".rstrip(", "), {form.name: form.latency_ms for form in data.forms}),
     ]
     rows = {form.name: [Cell(percent(value)) for value in values[form.name]] for form in data.forms}
@@ -90,8 +94,10 @@ def headline(data: ReportData) -> tuple[list[Column], dict[str, list[Cell]]]:
 
 
 def _extreme(values: Mapping[str, float | None], sign: float) -> list[str]:
-    """The names with the largest value (sign 1) or the smallest (sign -1)."""
+    """The names with the largest value (sign 1) or the smallest (sign -1); none where all are equal."""
     signed = {name: sign * value for name, value in values.items() if value is not None}
+    if len(signed) > 1 and len(set(signed.values())) == 1:
+        return []
     return [name for name, value in signed.items() if value == max(signed.values())]
 
 
@@ -104,20 +110,37 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3g}"
 
 
+def bop_unit(forms: Sequence[ReportForm]) -> tuple[str, float, str]:
+    """(letter, factor from 10^12, power in words): small detectors are counted in 10^9."""
+    largest = max((form.bops_t for form in forms if form.bops_t is not None), default=1.0)
+    return ("T", 1.0, "10^12") if largest >= 1.0 else ("G", 1000.0, "10^9")
+
+
 def cards(data: ReportData) -> list[tuple[str, str, str]]:
-    """(what, figure of the main form, what it means against the teacher)."""
+    """(what and of which form, figure, what it means against the teacher)."""
     main, teacher = data.form(data.main), data.form(data.teacher)
     ap, whole = main.evaluation.metrics["AP"], teacher.evaluation.metrics["AP"]
-    shown = [("AP", percent(ap), f"{100 * ap / whole:.0f} % of {teacher.name}" if whole > 0 and ap >= 0 else "")]
-    for what, unit, own, other, word in (
-        ("Size", "MB", main.size_mb, teacher.size_mb, "smaller"),
-        ("Bit operations", "T", main.bops_t, teacher.bops_t, "fewer"),
-        ("Latency", "ms", main.latency_ms, teacher.latency_ms, "faster"),
-    ):
+    share = f"{100 * ap / whole:.0f} % of {teacher.name}" if whole > 0 and ap >= 0 else ""
+    shown = [(f"AP of {main.name}", percent(ap), share)]
+    unit, factor, _ = bop_unit(data.forms)
+    compared = [
+        ("Size", "MB", 1.0, main, main.size_mb, teacher.size_mb, ("smaller", "larger")),
+        ("Bit operations", unit, factor, main, main.bops_t, teacher.bops_t, ("fewer", "more")),
+    ]
+    if data.deployed is not None:
+        form = data.form(data.deployed)
+        compared.append(("Latency", "ms", 1.0, form, form.latency_ms, teacher.latency_ms, ("faster", "slower")))
+    for what, unit, factor, form, own, other, words in compared:
         if own is not None:
-            ratio = f"{other / own:.1f} × {word}" if other and own else ""
-            shown.append((what, f"{_number(own)} {unit}", ratio))
+            shown.append((f"{what} of {form.name}", f"{_number(factor * own)} {unit}", _ratio(own, other, words)))
     return shown
+
+
+def _ratio(own: float, other: float | None, words: tuple[str, str]) -> str:
+    """How often the smaller goes into the larger, and what that is called."""
+    if not own or not other:
+        return ""
+    return f"{other / own:.1f} × {words[0]}" if other >= own else f"{own / other:.1f} × {words[1]}"
 
 
 def changes(data: ReportData, form: ReportForm, limit: int = 8) -> tuple[list[Change], list[Change]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from torchvision.ops import box_convert
 
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
@@ -18,6 +19,12 @@ from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.recipes.stage_data import TrainingData, digest, fingerprint
 from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.structures.output import Detections
+
+Find = Callable[[Tensor], Sequence[Detections]]
+"""images_B3HW in [0, 1] -> one Detections per image, in pixels of the input."""
+DECISIVE = {"image_size_px", "batch_size", "score_threshold", "max_detections"}
+"""Fields of EvaluationSpec that detections depend on."""
 
 
 def detect_split(
@@ -31,29 +38,38 @@ def detect_split(
     """All images of the split against the whole vocabulary, except those that `resume_folder` has already."""
     device = choose_device(device_name)
     detector.to(device).eval()
-    run = fingerprint(digest(detector.state_dict()), data.split, data.vocabulary, data.text_bank.encoder, spec)
+    texts_KD = data.text_bank.embeddings_KD.to(device)
+
+    @torch.inference_mode()
+    def find(images_B3HW: Tensor) -> Sequence[Detections]:
+        output = detector(images_B3HW.to(device), texts_KD)
+        return detector.detect(output, score_threshold=spec.score_threshold, max_detections=spec.max_detections)
+
+    return detect_images(find, digest(detector.state_dict()), data, spec, label, resume_folder)
+
+
+def detect_images(
+    find: Find, weights: str, data: TrainingData, spec: EvaluationSpec, label: str, resume_folder: Path
+) -> DetectionTable:
+    """The same with any model: `find` looks for the whole vocabulary; `weights` is a digest of the model."""
+    decisive = spec.model_dump(include=DECISIVE)
+    run = fingerprint(weights, data.split, data.vocabulary, data.text_bank.encoder, decisive)
     store = DetectionStore(resume_folder / f"{label}-{run}".replace(" ", "_"), {"run": run})
 
     def detect(image_ids: Sequence[int]) -> Iterator[tuple[int, DetectionTable]]:
         wanted = set(image_ids)
         images = tuple(image for image in data.split.images if image.id in wanted)
         remaining = replace(data, split=data.split.model_copy(update={"images": images}))
-        return _detect(detector, remaining, spec, device)
+        return _detect(find, remaining, spec)
 
     image_ids = [image.id for image in data.split.images]
     return detect_with_resume(store, image_ids, detect, label=label)
 
 
-@torch.inference_mode()
-def _detect(
-    detector: OpenVocabularyDetector, data: TrainingData, spec: EvaluationSpec, device: torch.device
-) -> Iterator[tuple[int, DetectionTable]]:
-    texts_KD = data.text_bank.embeddings_KD.to(device)
+def _detect(find: Find, data: TrainingData, spec: EvaluationSpec) -> Iterator[tuple[int, DetectionTable]]:
     loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=spec.batch_size)
     for batch in evaluation_batches(data.split, data.images, loader):
-        output = detector(batch.images_B3HW.to(device), texts_KD)
-        found = detector.detect(output, score_threshold=spec.score_threshold, max_detections=spec.max_detections)
-        for index, detections in enumerate(found):
+        for index, detections in enumerate(find(batch.images_B3HW)):
             boxes_M4 = batch.to_original(index, detections.boxes_M4.cpu())
             scores_M, labels_M = detections.scores_M.cpu(), detections.labels_M.cpu()
             image_id = batch.image_ids[index]
@@ -62,9 +78,9 @@ def _detect(
 
 def _table(
     image_id: int,
-    boxes_M4: torch.Tensor,
-    scores_M: torch.Tensor,
-    labels_M: torch.Tensor,
+    boxes_M4: Tensor,
+    scores_M: Tensor,
+    labels_M: Tensor,
     category_ids: Sequence[int],
 ) -> DetectionTable:
     xywh_M4 = box_convert(boxes_M4.double(), "xyxy", "xywh").numpy()

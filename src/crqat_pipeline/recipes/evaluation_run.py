@@ -1,32 +1,32 @@
-"""Every form of the detector on every benchmark: detections, figures, and what a form costs."""
+"""Figures of every form on every benchmark, and their summary."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.evaluation import evaluate
 from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.evaluation.official_set import set_name, slice_images
 from crqat_pipeline.evaluation.result import CategoryResult, EvaluationResult
-from crqat_pipeline.quantization.cost import cost
-from crqat_pipeline.recipes.aligning import align_students
-from crqat_pipeline.recipes.detecting import detect_split
-from crqat_pipeline.recipes.forms import TEACHER, load_form
-from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
-from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.recipes.forms import DELIVERABLES, FORM_LABELS, MAIN
+from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.runtime.progress import progress
-from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import Vocabulary
 
 PROTOCOL = {"coco": "coco", "lvis": "lvis", "train": "coco"}
 """Benchmark -> protocol of its figures."""
 
+LARGEST_AP_DIFFERENCE = 0.001
+"""Between the student and a file made of it: 0.1 points."""
+
 Facts = dict[str, Any]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,64 +38,18 @@ class Truth:
 
 
 def truth(annotations: Mapping[str, Any], vocabulary: Vocabulary, image_ids: Collection[int] | None = None) -> Truth:
-    """Annotations (of some images only) with those splits of the vocabulary that they can measure."""
+    """Annotations with those splits of the vocabulary that they can measure.
+
+    image_ids: these images only; the name of the set then says that it is a part, unless they are all.
+    """
     if image_ids is not None:
-        chosen = set(image_ids)
-        annotations = {
-            **annotations,
-            "images": [image for image in annotations["images"] if image["id"] in chosen],
-            "annotations": [box for box in annotations["annotations"] if box["image_id"] in chosen],
-        }
+        known_ids = {image["id"] for image in annotations["images"]}
+        chosen = known_ids.intersection(image_ids)
+        if chosen != known_ids:
+            name = f"{set_name(annotations)}, {len(chosen)} of {len(known_ids)} images"
+            annotations = slice_images(annotations, chosen, name)
     known = {category["id"] for category in annotations["categories"]}
     return Truth(annotations, {name: ids for name, ids in vocabulary.splits.items() if ids and set(ids) <= known})
-
-
-def run_forms(
-    sources: Mapping[str, Checkpoint | Path],
-    benchmarks: Mapping[str, TrainingData],
-    spec: EvaluationSpec,
-    run: RunSpec,
-    resume_folder: Path,
-) -> tuple[dict[str, DetectionTable], Facts]:
-    """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher."""
-    detectors = {form: load_form(source) for form, source in sources.items()}
-    tables: dict[str, DetectionTable] = {}
-    facts: Facts = {}
-    for form, detector in detectors.items():
-        runs = dict(_detect(form, detector, benchmarks, spec, run.device, resume_folder))
-        tables |= {f"{benchmark}/{form}": table for benchmark, table in runs.items()}
-        report = cost(detector, None, spec.image_size_px, len(benchmarks["coco"].vocabulary))
-        facts[form] = {"size_mb": report.size_mb, "bops_t": report.bops_t}
-        source = sources[form]
-        if isinstance(source, Path):
-            facts[form]["size_mb"] = source.stat().st_size / 2**20
-    students = {form: detector for form, detector in detectors.items() if form != TEACHER}
-    for form, summary in align_students(detectors[TEACHER], students, benchmarks["coco"], spec, run.device).items():
-        facts[form]["alignment"] = asdict(summary)
-    return tables, facts
-
-
-def _detect(
-    form: str,
-    detector: OpenVocabularyDetector,
-    benchmarks: Mapping[str, TrainingData],
-    spec: EvaluationSpec,
-    device: str,
-    resume_folder: Path,
-) -> Iterator[tuple[str, DetectionTable]]:
-    """One run per benchmark; benchmarks of the same images and prompts share one."""
-    done: list[tuple[TrainingData, DetectionTable]] = []
-    for name, data in benchmarks.items():
-        table = next((found for other, found in done if _is_same_question(other, data)), None)
-        if table is None:
-            table = detect_split(detector, data, spec, device, f"{form} on {name}", resume_folder)
-            done.append((data, table))
-        yield name, table
-
-
-def _is_same_question(left: TrainingData, right: TrainingData) -> bool:
-    prompts_agree = left.vocabulary.names == right.vocabulary.names
-    return left.split is right.split and prompts_agree and left.vocabulary.category_ids == right.vocabulary.category_ids
 
 
 Results = dict[str, dict[str, EvaluationResult]]
@@ -103,20 +57,30 @@ Results = dict[str, dict[str, EvaluationResult]]
 
 
 def evaluate_tables(tables: Mapping[str, DetectionTable], truths: Mapping[str, Truth], spec: EvaluationSpec) -> Results:
-    """Figures of every form on every benchmark, by the benchmark's protocol."""
+    """Figures of every form on every benchmark, by the benchmark's protocol.
+
+    Only images of the benchmark count: LVIS minival annotates fewer images than COCO val2017.
+    """
+    protocols = PROTOCOL | {"lvis": spec.lvis_protocol}
     results: Results = {}
     for key, table in progress(tables.items(), "scoring", unit="table"):
         benchmark, form = key.split("/")
         truth = truths[benchmark]
         results.setdefault(form, {})[benchmark] = evaluate(
             truth.annotations,
-            table,
-            PROTOCOL[benchmark],
+            _on_images(table, truth.annotations),
+            protocols[benchmark],
             spec.backend,
             truth.category_splits,
             processes=spec.processes,
         )
     return results
+
+
+def _on_images(table: DetectionTable, annotations: Mapping[str, Any]) -> DetectionTable:
+    """The detections of annotated images; the table itself where that is all of them."""
+    known = np.isin(table.image_ids_M, [image["id"] for image in annotations["images"]])
+    return table if known.all() else table.take(known)
 
 
 def results_as_json(results: Results) -> Facts:
@@ -137,7 +101,10 @@ def results_from_json(document: Facts) -> Results:
 
 
 def summarize(results: Results, facts: Facts) -> Facts:
-    """form -> benchmark -> the figures that could be measured, with size, cost and distance to the teacher."""
+    """form -> benchmark -> the figures that could be measured, with size, cost and distance to the teacher.
+
+    Files made of the student also get `ap_difference_to_student` (of COCO AP); over 0.1 points are warned of.
+    """
     metrics: Facts = {}
     for form, by_name in results.items():
         metrics[form] = {
@@ -147,6 +114,15 @@ def summarize(results: Results, facts: Facts) -> Facts:
         metrics[form] |= {key: value for key, value in known.items() if key != "alignment"}
         if "alignment" in known:
             metrics[form]["alignment"] = {key: one for key, one in known["alignment"].items() if isinstance(one, float)}
+    for form in (each for each in DELIVERABLES if each in results and MAIN in results):
+        difference = results[form]["coco"].metrics["AP"] - results[MAIN]["coco"].metrics["AP"]
+        metrics[form]["ap_difference_to_student"] = difference
+        if abs(difference) > LARGEST_AP_DIFFERENCE:
+            logger.warning(
+                "The AP of %s should be its student's to 0.1 points; it differs by %+.2f. Look at int4_export_metrics.",
+                FORM_LABELS[form],
+                100 * difference,
+            )
     return metrics
 
 

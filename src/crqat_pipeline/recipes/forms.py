@@ -17,10 +17,13 @@ FORM_LABELS: Mapping[str, str] = {
     "qat": "QAT (LSQ)",
     "crqat": "CR-QAT",
     "int4": "CR-QAT int4 file",
+    "onnx": "CR-QAT ONNX",
 }
 """Form -> what people read."""
 
-TEACHER, MAIN = "teacher", "crqat"
+TEACHER, MAIN, PACKED, ONNX = "teacher", "crqat", "int4", "onnx"
+DELIVERABLES = (PACKED, ONNX)
+"""Forms that leave the project; their figures are the student's."""
 GALLERY_FORMS = ("teacher", "qat", "crqat")
 
 
@@ -29,3 +32,8 @@ def load_form(source: Checkpoint | Path) -> OpenVocabularyDetector:
     if isinstance(source, Checkpoint):
         return rebuild(source).detector
     return read_packed(source).build().eval()
+
+
+def is_written(onnx: Path) -> bool:
+    """Whether the run exported a graph: export.onnx = null leaves an empty file."""
+    return onnx.stat().st_size > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,16 +18,23 @@ from crqat_pipeline.evaluation.confusion import called_names, confusion_rows, ne
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.report import render_report
 from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve, ReportData, ReportForm
-from crqat_pipeline.recipes.evaluation_run import Results
-from crqat_pipeline.recipes.forms import FORM_LABELS, GALLERY_FORMS, MAIN, TEACHER
-from crqat_pipeline.recipes.run_figures import ap_figure, gallery_sheet, loss_sheet
+from crqat_pipeline.recipes.evaluation_run import Facts, Results
+from crqat_pipeline.recipes.forms import FORM_LABELS, GALLERY_FORMS, MAIN, ONNX, TEACHER
+from crqat_pipeline.recipes.run_figures import alignment_sheets, ap_figure, gallery_sheet, heat_map_sheet, loss_sheet
+from crqat_pipeline.recipes.similarity import Maps, colour_range, heat_map_rows
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
 GALLERY_NMS_IOU = 0.6
+SPLIT_MEANINGS = {
+    "base": "categories that the teacher's training images contain",
+    "novel": "compositions that no training image contains",
+    "qat": "base categories that the QAT images contain",
+    "unseen": "base categories that the QAT images do not contain",
+}
 
 
-def report_forms(results: Results, facts: Mapping[str, Mapping[str, Any]]) -> list[ReportForm]:
+def report_forms(results: Results, facts: Facts, latency: Facts) -> list[ReportForm]:
     """One form per label, in the order of FORM_LABELS."""
     return [
         ReportForm(
@@ -34,6 +42,7 @@ def report_forms(results: Results, facts: Mapping[str, Mapping[str, Any]]) -> li
             evaluation=results[form]["lvis"],
             size_mb=facts[form]["size_mb"],
             bops_t=facts[form]["bops_t"],
+            latency_ms=latency["latency_ms"].get(form),
             other_figures={f"COCO {name}": results[form]["coco"].metrics[name] for name in ("AP", "AP50")},
         )
         for form, label in FORM_LABELS.items()
@@ -87,6 +96,17 @@ def _shown(table: DetectionTable, image_id: int, names: Mapping[int, str], thres
     return ShownDetections(corners_M4.numpy()[best], labels, rows.scores_M[best])
 
 
+def alignment_of(facts: Facts) -> dict[str, AlignmentSummary]:
+    """Label -> distances to the teacher, of the forms that have them. What JSON holds as null is not a number."""
+    found: Facts = {FORM_LABELS[form]: known["alignment"] for form, known in facts.items() if "alignment" in known}
+    return {label: _summary(one) for label, one in found.items()}
+
+
+def _summary(stored: Facts) -> AlignmentSummary:
+    values: Facts = {key: math.nan if value is None else value for key, value in stored.items()}
+    return AlignmentSummary(**values)
+
+
 def draw(
     detections: Mapping[str, DetectionTable],
     images: ImageFolder,
@@ -94,32 +114,45 @@ def draw(
     vocabulary: Vocabulary,
     text_bank: TextBank,
     results: Results,
-    facts: Mapping[str, Mapping[str, Any]],
+    facts: Facts,
+    latency: Facts,
+    maps: Maps,
     histories: Mapping[str, pd.DataFrame],
     spec: EvaluationSpec,
     run: RunSpec,
-) -> tuple[str, Figure, Figure, Figure]:
-    """The HTML report, the gallery, the plot of AP and the plot of the losses."""
-    coco = {form: detections[f"coco/{form}"] for form in FORM_LABELS}
+) -> dict[str, str | Figure]:
+    """The HTML report and its pictures, by the names of their datasets."""
+    coco = {form: detections[f"coco/{form}"] for form in GALLERY_FORMS}
     shown = gallery(coco, images, annotations, vocabulary, spec.gallery_images, spec.gallery_threshold)
-    called = {FORM_LABELS[form]: called_names(annotations, coco[form]) for form in GALLERY_FORMS}
+    called = {FORM_LABELS[form]: called_names(annotations, table) for form, table in coco.items()}
     synonyms = near_synonyms(text_bank.embeddings_KD.double().numpy(), vocabulary.category_ids)
     names = dict(zip(vocabulary.category_ids, vocabulary.names, strict=True))
-    curves = loss_curves(histories)
+    curves, forms, alignment = loss_curves(histories), report_forms(results, facts, latency), alignment_of(facts)
+    heat_maps, scale = heat_map_rows(maps, images), colour_range(maps)
     data = ReportData(
         title="CR-QAT: full precision against 4 bits",
-        forms=report_forms(results, facts),
+        forms=forms,
         teacher=FORM_LABELS[TEACHER],
         main=FORM_LABELS[MAIN],
-        facts={"images": str(len(annotations["images"])), "prompts": str(len(vocabulary)), "seed": str(run.seed)},
+        facts={"Prompts": str(len(vocabulary)), "Seed": str(run.seed)},
+        split_meanings=SPLIT_MEANINGS,
         loss_curves=curves,
         confusions=confusion_rows(called, names, synonyms),
         gallery=shown,
-        alignment={
-            FORM_LABELS[form]: AlignmentSummary(**known["alignment"])
-            for form, known in facts.items()
-            if "alignment" in known
-        },
+        alignment=alignment,
+        heat_maps=heat_maps,
+        heat_map_range=scale,
+        latency_where=latency["where"],
+        deployed=FORM_LABELS[ONNX] if ONNX in results else None,
         score_threshold=spec.gallery_threshold,
     )
-    return render_report(data), gallery_sheet(shown, spec.gallery_threshold), ap_figure(results), loss_sheet(curves)
+    alignment_plot, distortion_plot = alignment_sheets(alignment, [form.name for form in forms])
+    return {
+        "report": render_report(data),
+        "gallery": gallery_sheet(shown, spec.gallery_threshold),
+        "ap_plot": ap_figure(results),
+        "loss_plot": loss_sheet(curves),
+        "alignment_plot": alignment_plot,
+        "distortion_plot": distortion_plot,
+        "heat_map_plot": heat_map_sheet(heat_maps, *scale),
+    }

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from crqat_pipeline.evaluation.alignment import AlignmentSummary
+from crqat_pipeline.evaluation.alignment_figure import alignment_figure, distortion_figure
 from crqat_pipeline.evaluation.comparison import compare_detections
+from crqat_pipeline.evaluation.figure import LIGHT, form_colours
 from crqat_pipeline.evaluation.gallery import draw_detections, draw_marked
-from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve
+from crqat_pipeline.evaluation.heat_map import COLOUR_MAP
+from crqat_pipeline.evaluation.report_data import GalleryImage, HeatMapRow, LossCurve
 from crqat_pipeline.recipes.evaluation_run import Results
 from crqat_pipeline.recipes.forms import FORM_LABELS, TEACHER
 
@@ -72,4 +79,33 @@ def gallery_sheet(entries: Sequence[GalleryImage], threshold: float) -> Figure:
             axes.imshow(picture)
             if entry is entries[0]:
                 axes.set_title(name)
+    return figure
+
+
+def alignment_sheets(summaries: Mapping[str, AlignmentSummary], forms: Sequence[str]) -> tuple[Figure, Figure]:
+    """The paper's figures 1 and 3 on white; forms: all labels of the run, which decide the colours."""
+    colours = form_colours(forms, LIGHT)
+    sheets = alignment_figure(summaries, colours, LIGHT), distortion_figure(summaries, colours, LIGHT)
+    for figure in sheets:
+        figure.set_facecolor("white")
+    return sheets
+
+
+def heat_map_sheet(rows: Sequence[HeatMapRow], low: float, high: float) -> Figure:
+    """The paper's figure 4: rows of images, the image and one column per form, one scale of colours for all."""
+    titles = list(rows[0].pictures) if rows else [FORM_LABELS[TEACHER]]
+    room_for_captions = ConstrainedLayoutEngine(hspace=0.07, rect=(0, 0.02, 1, 0.98))
+    figure = Figure(figsize=(3.0 * len(titles) + 0.8, 3.35 * max(1, len(rows))), layout=room_for_captions)
+    grid = figure.subplots(max(1, len(rows)), len(titles), squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes_row, row in zip(grid, rows, strict=False):
+        for axes, (title, picture) in zip(axes_row, row.pictures.items(), strict=True):
+            axes.imshow(picture)
+            if row is rows[0]:
+                axes.set_title(title, fontsize=11)
+        caption = axes_row[0].text(0, -0.02, row.title, transform=axes_row[0].transAxes, fontsize=9, va="top")
+        caption.set_in_layout(False)  # it runs under the other pictures of its row
+    scale = ScalarMappable(Normalize(low, high), COLOUR_MAP)
+    figure.colorbar(scale, ax=grid[:, -1], shrink=0.8 / max(1, len(rows)) ** 0.5, label="cosine with the nearest class")
     return figure

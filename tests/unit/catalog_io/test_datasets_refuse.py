@@ -4,6 +4,7 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from kedro.io import DatasetError
@@ -20,6 +21,7 @@ from crqat_pipeline.catalog_io.prepared_split import PreparedSplitDataset
 from crqat_pipeline.catalog_io.resume_folder import ResumeFolder
 from crqat_pipeline.catalog_io.text_bank import TextBankDataset
 from crqat_pipeline.catalog_io.vocabulary import VocabularyDataset
+from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.structures.checkpoint import Checkpoint
 
 
@@ -47,7 +49,27 @@ def test_another_tensor_file_is_no_text_bank_and_no_detections(file):
     SafetensorsCheckpoint(filepath=str(file)).save(Checkpoint({"weight": torch.ones(1)}))
     with pytest.raises(DatasetError, match="lacks 'prompts'"):
         TextBankDataset(filepath=str(file)).load()
-    with pytest.raises(DatasetError, match="lacks 'tables'"):
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a zip", os.urandom(64)])
+def test_what_is_no_detections_file(file, content):
+    file.write_bytes(content)
+    with pytest.raises(
+        DatasetError, match=rf"must be a whole \.npz with the columns image_ids_M, .*{len(content)} bytes"
+    ):
+        DetectionsDataset(filepath=str(file)).load()
+
+
+def test_detections_that_were_cut_or_lack_a_column(file):
+    table = DetectionTable(np.arange(99), np.arange(99), np.ones((99, 4)), np.linspace(0, 1, 99))
+    DetectionsDataset(filepath=str(file)).save({"coco/teacher": table})
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match="must be a whole"):
+        DetectionsDataset(filepath=str(file)).load()
+    with file.open("wb") as stream:
+        np.savez_compressed(stream, tables=np.array(["coco/teacher"]))
+    with pytest.raises(DatasetError, match="coco/teacher/image_ids_M"):
         DetectionsDataset(filepath=str(file)).load()
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from crqat_pipeline.catalog_io.artifact import ArtifactFile
 from crqat_pipeline.catalog_io.checkpoint import SafetensorsCheckpoint
+from crqat_pipeline.catalog_io.csv_folder import CsvFolder
 from crqat_pipeline.catalog_io.csv_table import CsvTable
 from crqat_pipeline.catalog_io.detections import DetectionsDataset
 from crqat_pipeline.catalog_io.figure import FigureDataset
@@ -106,6 +107,9 @@ def test_detections_including_an_empty_table(tmp_path):
     assert list(loaded) == ["coco/teacher", "lvis/int4"]
     assert loaded["coco/teacher"].records() == table.records()
     assert len(loaded["lvis/int4"]) == 0
+    first = dataset.path.read_bytes()
+    dataset.save(loaded)
+    assert dataset.path.read_bytes() == first
 
 
 def test_table_from_frame_and_from_rows(tmp_path):
@@ -122,6 +126,28 @@ def test_table_without_rows_loads_without_columns(tmp_path):
     dataset = CsvTable(filepath=path(tmp_path))
     dataset.save(pd.DataFrame([]))
     assert dataset.load().empty
+
+
+def test_folder_of_tables_by_name(tmp_path):
+    dataset = CsvFolder(filepath=path(tmp_path))
+    tables = {"qat": pd.DataFrame({"seed": [0, 1], "AP": [0.1 + 0.2, 0.5]}), "crqat": pd.DataFrame({"seed": [2]})}
+    dataset.save(tables)
+    loaded = dataset.load()
+    assert list(loaded) == ["crqat", "qat"]
+    for name, frame in tables.items():
+        pd.testing.assert_frame_equal(loaded[name], frame)
+    written = {each.name: each.read_bytes() for each in dataset.path.iterdir()}
+    dataset.save(loaded)
+    assert {each.name: each.read_bytes() for each in dataset.path.iterdir()} == written
+
+
+def test_folder_of_tables_keeps_those_that_are_not_saved_again(tmp_path):
+    dataset = CsvFolder(filepath=path(tmp_path))
+    dataset.save({"qat": pd.DataFrame({"AP": [0.5]})})
+    dataset.save({"crqat": pd.DataFrame({"AP": [0.6]})})
+    assert list(dataset.load()) == ["crqat", "qat"]
+    dataset.save({"qat": pd.DataFrame({"AP": [0.7]})})
+    assert dataset.load()["qat"]["AP"].tolist() == [0.7]
 
 
 def test_metrics_that_json_cannot_hold_become_null(tmp_path):

@@ -14,7 +14,15 @@ from torch import Tensor
 
 from crqat_pipeline.evaluation.alignment import group_alignments, summarize_alignment
 from crqat_pipeline.evaluation.correlation import pearson, ranks, spearman
-from crqat_pipeline.evaluation.heat_map import class_similarity, grid_centres, heat_map_picture, similarity_map
+from crqat_pipeline.evaluation.heat_map import (
+    class_similarity,
+    grid_centres,
+    heat_map_picture,
+    pyramid_map,
+    scale_colours,
+    similarity_map,
+    spread,
+)
 from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
 
 
@@ -117,3 +125,34 @@ def test_heat_map_pictures_share_a_scale() -> None:
     assert hot > 2 * cold
     with pytest.raises(ValueError, match=r"low < high; got 1.0 and 1.0"):
         heat_map_picture(image, torch.zeros(2, 3), 1.0, 1.0)
+
+
+def test_a_pyramid_is_the_mean_over_its_levels() -> None:
+    fine, coarse = torch.arange(8.0).reshape(2, 4), torch.tensor([[10.0, 20.0]])
+    similarity_N = torch.cat([fine.flatten(), coarse.flatten()])
+    expected = [[5.0, 5.5, 11.0, 11.5], [7.0, 7.5, 13.0, 13.5]]
+    assert pyramid_map(similarity_N, 16, 32, strides=(8, 16)).tolist() == expected
+    assert spread(similarity_N, torch.zeros(0, 4), 16, 32, strides=(8, 16)).tolist() == expected
+
+
+def test_regions_without_a_pyramid_lie_where_their_boxes_are() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]])
+    values = spread(torch.tensor([0.25, 0.5]), boxes, 8, 24, strides=(8, 16))
+    assert values[0, :2].tolist() == [0.25, 0.5]
+    assert values.isnan().tolist() == [[False, False, True]]
+
+
+def test_colours_tell_similarity_and_not_what_the_image_has() -> None:
+    red, green = (Image.new("L", (8, 8), 90).convert("RGB") for _ in range(2))
+    red.putdata([(255, 0, 0)] * 64)
+    green.putdata([(0, 130, 0)] * 64)  # as bright as that red
+    maps = torch.full((2, 2), 0.5)
+    pictures = [np.asarray(heat_map_picture(one, maps, 0.0, 1.0)).astype(int) for one in (red, green)]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+
+
+def test_the_legend_runs_from_dark_to_bright() -> None:
+    colours = scale_colours(5)
+    sums = [sum(int(one[i : i + 2], 16) for i in (1, 3, 5)) for one in colours]
+    assert len(colours) == 5
+    assert sums == sorted(sums)

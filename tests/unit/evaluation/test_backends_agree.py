@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from evaluation_scenes import random_scene
 from hypothesis import given, settings
@@ -48,6 +50,24 @@ def test_an_image_with_more_than_300_detections(score_steps: int) -> None:
     )
     assert len(detections) > 900
     reference, fast = (evaluate(truth, detections, "lvis", backend) for backend in ("reference", "fast"))
+    assert fast.metrics == pytest.approx(reference.metrics, abs=1e-9)
+
+
+@pytest.mark.parametrize("score_steps", [0, 3])
+def test_more_than_100_detections_of_a_category_in_a_crowded_image(score_steps: int) -> None:
+    truth, detections = random_scene(
+        0,
+        federated=False,
+        num_images=2,
+        num_categories=2,
+        max_objects=40,
+        max_detections=900,
+        score_steps=score_steps,
+        with_crowds=True,
+    )
+    counts = Counter((one["image_id"], one["category_id"]) for one in detections)
+    assert min(counts.values()) > 100
+    reference, fast = (evaluate(truth, detections, "coco", backend) for backend in ("reference", "fast"))
     assert fast.metrics == pytest.approx(reference.metrics, abs=1e-9)
 
 

@@ -39,6 +39,13 @@ def test_json_has_the_figures_of_the_library_call(files: tuple[Path, Path]) -> N
     assert (data["protocol"], data["num_images"], len(data["per_category"])) == ("lvis-fixed", 6, 5)
 
 
+def test_a_slice_has_its_own_name(files: tuple[Path, Path]) -> None:
+    result = _run(files, "--protocol", "lvis", "--slice", "2", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    data = json.loads(result.stdout)
+    assert (data["dataset"], data["num_images"]) == ("unnamed, slice of 2 images (seed 0)", 2)
+
+
 def test_people_are_told_the_protocol(files: tuple[Path, Path]) -> None:
     result = _run(files, "--protocol", "lvis", "--backend", "fast", "--categories")
     assert result.exit_code == 0

@@ -45,7 +45,9 @@ def test_all_faults_come_at_once_and_long_lists_are_shortened() -> None:
 @pytest.mark.parametrize(("federated", "protocol"), [(True, "coco"), (False, "lvis"), (False, "lvis-fixed")])
 def test_wrong_protocol_for_the_file(federated: bool, protocol: str) -> None:
     truth, detections = random_scene(0, federated=federated)
-    with pytest.raises(EvaluationInputError, match=r"does not fit the ground truth.*Use '"):
+    with pytest.raises(
+        EvaluationInputError, match=r"does not fit the ground truth.*Use '.* Found 6: image \d+; .*1 more"
+    ):
         evaluate(truth, detections, protocol)
 
 
@@ -66,6 +68,23 @@ def test_bad_ground_truth() -> None:
         evaluate(truth, detections, "coco")
     with pytest.raises(EvaluationInputError, match=r"needs this list\. Found 1: categories"):
         evaluate({"images": [], "annotations": []}, detections, "coco")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bbox": [1, 1, -2, 3]},
+        {"bbox": [float("nan"), 1, 2, 3]},
+        {"bbox": [1, 1, 2, None]},
+        {"area": float("inf")},
+        {"area": -1},
+    ],
+)
+def test_annotations_are_measured(changes: dict[str, Any]) -> None:
+    truth, detections = random_scene(0, federated=False)
+    truth["annotations"][2] |= changes
+    with pytest.raises(EvaluationInputError, match=r"must be finite numbers, .*Found 1: annotation 2 with bbox \["):
+        evaluate(truth, detections, "coco")
 
 
 def test_lvis_files_need_frequencies() -> None:

@@ -64,6 +64,17 @@ def test_every_difference_is_listed() -> None:
         check_official(truth, "lvis_minival")
 
 
+def test_a_file_that_only_has_the_sizes_says_so_in_its_result() -> None:
+    truth = _official("lvis-minival")
+    truth["categories"][3]["frequency"] = "r" if truth["categories"][3]["frequency"] != "r" else "c"
+    result = evaluate(truth, [], "lvis", "fast")
+    assert result.dataset == "a file"
+    assert result.notes[1].startswith(
+        "The file has the sizes of lvis-minival but is not that set: Categories (id, name"
+    )
+    assert evaluate(_official("lvis-minival"), [], "lvis", "fast").notes == ("There are no detections.",)
+
+
 def test_a_slice_is_named_and_nested() -> None:
     truth, detections = random_scene(3, federated=False, num_images=6)
     large, small = random_slice(truth, 4), random_slice(truth, 2)

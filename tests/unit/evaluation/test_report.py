@@ -48,7 +48,11 @@ def _full(report: ReportData) -> ReportData:
         confusions=[ConfusionRow("lamp", "ceiling fan", 4, 0.8, {"FP32": 0.0, "CR-QAT": 0.25})],
         gallery=[GalleryImage("one.jpg", image, {"FP32": shown, "QAT": shown.above(1.0), "CR-QAT": shown})],
         alignment={"QAT": summary, "CR-QAT": summary},
-        heat_maps=[HeatMapRow("one.jpg", {"FP32": image, "CR-QAT": image})],
+        heat_maps=[HeatMapRow("one.jpg: cup", {"Image": image, "FP32": image, "CR-QAT": image})],
+        heat_map_range=(-0.25, 0.75),
+        latency_where="median of 15 calls on a calculator",
+        deployed="CR-QAT",
+        split_meanings={"seen": "categories that were seen"},
     )
 
 
@@ -66,6 +70,11 @@ def test_one_offline_page_with_every_section(report: ReportData) -> None:
     assert "&lt;b&gt;detector&lt;/b&gt;" in html
     assert "LVIS box AP, the best 300 detections per image" in html
     assert "1 missed" in html
+    assert "one.jpg: cup" in html
+    assert re.search(r"-0\.25<i class=\"scale\".*#000004.*0\.75", html)
+    assert "ms: median of 15 calls on a calculator." in html
+    assert "categories that were seen" in html
+    assert "Spearman&#39;s rank correlation" in html
     assert html.count("prefers-color-scheme: dark") > 3
 
 
@@ -86,14 +95,40 @@ def test_headline_marks_the_best_form_beside_the_teacher(report: ReportData) -> 
     best = {name: cells[0].is_best for name, cells in rows.items()}
     assert best == {"FP32": False, "QAT": False, "CR-QAT": True}
     assert [cell.text for cell in rows["QAT"]][-3:] == ["15.1", "7.10", "–"]
-    assert [cell.is_best for cell in rows["QAT"]][-3:] == [True, True, False]
+    assert [cell.is_best for cell in rows["QAT"]][-3:] == [False, False, False]  # both students alike
 
 
 def test_cards_compare_with_the_teacher(report: ReportData) -> None:
     shown = {what: meaning for what, _, meaning in cards(report)}
-    assert shown["Size"] == "7.3 × smaller"
-    assert shown["Bit operations"] == "7.3 × fewer"
-    assert re.fullmatch(r"\d+ % of FP32", shown["AP"])
+    assert shown["Size of CR-QAT"] == "7.3 × smaller"
+    assert shown["Bit operations of CR-QAT"] == "7.3 × fewer"
+    assert re.fullmatch(r"\d+ % of FP32", shown["AP of CR-QAT"])
+    assert len(shown) == 3
+
+
+@pytest.mark.parametrize(("latency_ms", "meaning"), [(100.0, "3.0 × faster"), (600.0, "2.0 × slower")])
+def test_the_latency_card_is_of_the_deployed_form(report: ReportData, latency_ms: float, meaning: str) -> None:
+    timed = dataclasses.replace(report.forms[1], latency_ms=latency_ms)
+    forms = [report.forms[0], timed, report.forms[2]]
+    assert cards(dataclasses.replace(report, forms=forms, deployed="QAT"))[-1] == (
+        "Latency of QAT", f"{latency_ms:.1f} ms", meaning,
+    )  # fmt: skip
+    assert "Latency" not in str(cards(dataclasses.replace(report, forms=forms)))
+
+
+def test_small_detectors_are_counted_in_smaller_units(report: ReportData) -> None:
+    forms = [dataclasses.replace(form, bops_t=0.0635 if form.name == "FP32" else 0.0116) for form in report.forms]
+    small = dataclasses.replace(report, forms=forms)
+    columns, rows = headline(small)
+    position = [column.title for column in columns].index("GBOPs")
+    assert [cells[position].text for cells in rows.values()] == ["63.5", "11.6", "11.6"]
+    assert ("Bit operations of CR-QAT", "11.6 G", "5.5 × fewer") in cards(small)
+
+
+def test_nothing_is_best_where_all_are_equal(report: ReportData) -> None:
+    same = [dataclasses.replace(form, evaluation=report.forms[0].evaluation) for form in report.forms]
+    _, rows = headline(dataclasses.replace(report, forms=same))
+    assert not any(cell.is_best for cells in rows.values() for cell in cells[:-3])
 
 
 def test_changes_are_those_of_the_category_tables(report: ReportData) -> None:
@@ -112,6 +147,7 @@ def test_changes_are_those_of_the_category_tables(report: ReportData) -> None:
     [
         ({"teacher": "FP"}, r"teacher must be one of its forms \['FP32', 'QAT', 'CR-QAT'\]; got 'FP'"),
         ({"main": "PTQ"}, "main must be one of"),
+        ({"deployed": "ONNX"}, "deployed must be one of"),
         ({"forms": []}, "forms with different names"),
         ({"alignment": {"PTQ": None}}, r"Alignment may only name forms.*got \['PTQ'\]"),
     ],

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.evaluation.detection_table import DetectionTable
-from crqat_pipeline.recipes import evaluation_run, report_page
+from crqat_pipeline.recipes import evaluation_run, form_run, report_page, similarity
+from crqat_pipeline.recipes.latency import measure_latency
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.summary_table import summary_table
@@ -33,6 +34,7 @@ def detect(
     qat: Checkpoint,
     crqat: Checkpoint,
     int4: Path,
+    onnx: Path,
     vocabulary: Vocabulary,
     text_bank: TextBank,
     lvis_vocabulary: Vocabulary,
@@ -60,7 +62,39 @@ def detect(
     }
     if spec.on_training_images:
         benchmarks["train"] = TrainingData(qat_set, qat_images, vocabulary, text_bank)
-    return evaluation_run.run_forms(sources, benchmarks, spec, run, resume_folder)
+    return form_run.run_forms(sources, onnx, benchmarks, spec, run, resume_folder)
+
+
+def map_similarity(
+    teacher: Checkpoint,
+    qat: Checkpoint,
+    crqat: Checkpoint,
+    vocabulary: Vocabulary,
+    text_bank: TextBank,
+    val_images: ImageFolder,
+    val_set: PreparedSplit,
+    spec: EvaluationSpec,
+    run: RunSpec,
+) -> Facts:
+    """Where teacher, QAT and CR-QAT find the classes of the first validation images."""
+    sources = {"teacher": teacher, "qat": qat, "crqat": crqat}
+    data = TrainingData(val_set, val_images, vocabulary, text_bank)
+    return similarity.similarity_maps(sources, data, spec, run.device)
+
+
+def time(
+    teacher: Checkpoint,
+    crqat: Checkpoint,
+    onnx: Path,
+    vocabulary: Vocabulary,
+    text_bank: TextBank,
+    val_images: ImageFolder,
+    val_set: PreparedSplit,
+    spec: EvaluationSpec,
+) -> Facts:
+    """Milliseconds per image of the full-precision, the fake-quantized and the integer form on this machine."""
+    data = TrainingData(val_set, val_images, vocabulary, text_bank)
+    return measure_latency({"teacher": teacher, "crqat": crqat}, onnx, data, spec)
 
 
 def score(
@@ -78,8 +112,10 @@ def score(
     truths = {
         "coco": evaluation_run.truth(val_annotations, vocabulary),
         "lvis": evaluation_run.truth(val_annotations_lvis, lvis_vocabulary),
-        "train": evaluation_run.truth(qat_annotations, vocabulary, [image.id for image in qat_set.images]),
     }
+    if spec.on_training_images:
+        image_ids = [image.id for image in qat_set.images]
+        truths["train"] = evaluation_run.truth(qat_annotations, vocabulary, image_ids)
     results = evaluation_run.evaluate_tables(detections, truths, spec)
     metrics = evaluation_run.summarize(results, form_facts)
     logger.info("%s", summary_table(metrics))
@@ -94,6 +130,8 @@ def draw(
     text_bank: TextBank,
     evaluation_results: Facts,
     form_facts: Facts,
+    latency: Facts,
+    similarity_maps: Facts,
     teacher_history: pd.DataFrame,
     finetuned_history: pd.DataFrame,
     qat_history: pd.DataFrame,
@@ -101,8 +139,8 @@ def draw(
     stage2_history: pd.DataFrame,
     spec: EvaluationSpec,
     run: RunSpec,
-) -> tuple[str, Figure, Figure, Figure]:
-    """The report, the gallery, and the plots of AP and losses."""
+) -> dict[str, str | Figure]:
+    """The report and its pictures, by the names of their datasets."""
     histories = {
         "teacher": teacher_history,
         "finetuned": finetuned_history,
@@ -112,5 +150,16 @@ def draw(
     }
     results = evaluation_run.results_from_json(evaluation_results)
     return report_page.draw(
-        detections, val_images, val_annotations, vocabulary, text_bank, results, form_facts, histories, spec, run
+        detections,
+        val_images,
+        val_annotations,
+        vocabulary,
+        text_bank,
+        results,
+        form_facts,
+        latency,
+        similarity_maps,
+        histories,
+        spec,
+        run,
     )

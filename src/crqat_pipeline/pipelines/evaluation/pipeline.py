@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.clear_resume import clear_resume
-from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, score
+from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, time
 
 FORMS = {
     "teacher": "teacher_checkpoint",
@@ -14,8 +14,9 @@ FORMS = {
     "qat": "qat_student",
     "crqat": "stage2_neck_head_student",
     "int4": "int4_model",
+    "onnx": "onnx_model",
 }
-
+PICTURES = ("gallery", "ap_plot", "loss_plot", "alignment_plot", "distortion_plot", "heat_map_plot")
 
 HISTORIES = {
     "teacher_history": "teacher_history",
@@ -30,12 +31,17 @@ def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
+def _forms(*names: str) -> dict[str, str]:
+    return {name: FORMS[name] for name in names}
+
+
 def create_pipeline() -> Pipeline:
     spec = {"spec": "params:evaluation"}
     run = {"run": "params:run"}
     truth = _same("val_annotations", "val_annotations_lvis", "qat_annotations", "qat_set")
     prompts = _same("vocabulary", "text_bank", "lvis_vocabulary", "lvis_text_bank")
     images = _same("val_images", "val_set", "qat_images", "qat_set")
+    prompted_images = _same("vocabulary", "text_bank", "val_images", "val_set")
     nodes = [
         Node(
             detect,
@@ -45,6 +51,18 @@ def create_pipeline() -> Pipeline:
         ),
         Node(clear_resume, inputs=["detections", "evaluation_resume"], outputs=None, name="clear_resume"),
         Node(
+            map_similarity,
+            inputs=_forms("teacher", "qat", "crqat") | prompted_images | spec | run,
+            outputs="similarity_maps",
+            name="map_similarity",
+        ),
+        Node(
+            time,
+            inputs=_forms("teacher", "crqat", "onnx") | prompted_images | spec,
+            outputs="latency",
+            name="time",
+        ),
+        Node(
             score,
             inputs=_same("detections", "form_facts", "vocabulary", "lvis_vocabulary") | truth | spec,
             outputs=["evaluation_results", "evaluation_metrics", "per_category"],
@@ -52,12 +70,12 @@ def create_pipeline() -> Pipeline:
         ),
         Node(
             draw,
-            inputs=_same("detections", "form_facts", "evaluation_results", "val_images", "val_annotations")
-            | _same("vocabulary", "text_bank")
+            inputs=_same("detections", "form_facts", "evaluation_results", "latency", "similarity_maps")
+            | _same("val_images", "val_annotations", "vocabulary", "text_bank")
             | HISTORIES
             | spec
             | run,
-            outputs=["report", "gallery", "ap_plot", "loss_plot"],
+            outputs=_same("report", *PICTURES),
             name="draw",
         ),
     ]

@@ -1,0 +1,107 @@
+"""Every form of the detector on every benchmark: detections, and what a form costs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.inference.onnx_model import OnnxModel
+from crqat_pipeline.quantization.cost import cost
+from crqat_pipeline.recipes.aligning import align_students
+from crqat_pipeline.recipes.detecting import detect_images, detect_split
+from crqat_pipeline.recipes.forms import MAIN, ONNX, TEACHER, is_written, load_form
+from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.structures.checkpoint import Checkpoint
+
+Facts = dict[str, Any]
+Tables = dict[str, DetectionTable]
+Detect = Callable[[str, TrainingData], DetectionTable]
+"""Name of a benchmark and its data -> detections."""
+
+
+def run_forms(
+    sources: Mapping[str, Checkpoint | Path],
+    onnx: Path,
+    benchmarks: Mapping[str, TrainingData],
+    spec: EvaluationSpec,
+    run: RunSpec,
+    resume_folder: Path,
+) -> tuple[Tables, Facts]:
+    """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher.
+
+    onnx: the student's graph; an empty file stands for none, and there is no such form then.
+    """
+    detectors = {form: load_form(source) for form, source in sources.items()}
+    tables: Tables = {}
+    facts: Facts = {}
+    for form, detector in detectors.items():
+        detect = partial(_detect, detector, form, spec, run.device, resume_folder)
+        tables |= {f"{benchmark}/{form}": table for benchmark, table in _on_all(benchmarks, detect)}
+        report = cost(detector, None, spec.image_size_px, len(benchmarks["coco"].vocabulary))
+        facts[form] = {"size_mb": report.size_mb, "bops_t": report.bops_t}
+        source = sources[form]
+        if isinstance(source, Path):
+            facts[form]["size_mb"] = _size_mb(source)
+    if is_written(onnx):
+        tables |= _detect_onnx(onnx, benchmarks, spec, resume_folder)
+        facts[ONNX] = {"size_mb": _size_mb(onnx), "bops_t": facts[MAIN]["bops_t"]}
+    students = {form: detector for form, detector in detectors.items() if form != TEACHER}
+    for form, summary in align_students(detectors[TEACHER], students, benchmarks["coco"], spec, run.device).items():
+        facts[form]["alignment"] = asdict(summary)
+    return tables, facts
+
+
+def _size_mb(path: Path) -> float:
+    return path.stat().st_size / 2**20
+
+
+def _detect(
+    detector: OpenVocabularyDetector,
+    form: str,
+    spec: EvaluationSpec,
+    device: str,
+    resume_folder: Path,
+    name: str,
+    data: TrainingData,
+) -> DetectionTable:
+    return detect_split(detector, data, spec, device, f"{form} on {name}", resume_folder)
+
+
+def _detect_onnx(
+    path: Path, benchmarks: Mapping[str, TrainingData], spec: EvaluationSpec, resume_folder: Path
+) -> Tables:
+    model, weights = OnnxModel(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def detect(name: str, data: TrainingData) -> DetectionTable:
+        find = partial(
+            model.detect,
+            text_KD=data.text_bank.embeddings_KD,
+            score_threshold=spec.score_threshold,
+            max_detections=spec.max_detections,
+        )
+        return detect_images(find, weights, data, spec, f"{ONNX} on {name}", resume_folder)
+
+    return {f"{benchmark}/{ONNX}": table for benchmark, table in _on_all(benchmarks, detect)}
+
+
+def _on_all(benchmarks: Mapping[str, TrainingData], detect: Detect) -> Iterator[tuple[str, DetectionTable]]:
+    """One run per benchmark; benchmarks of the same images and prompts share one."""
+    done: list[tuple[TrainingData, DetectionTable]] = []
+    for name, data in benchmarks.items():
+        table = next((found for other, found in done if _is_same_question(other, data)), None)
+        if table is None:
+            table = detect(name, data)
+            done.append((data, table))
+        yield name, table
+
+
+def _is_same_question(left: TrainingData, right: TrainingData) -> bool:
+    prompts_agree = left.vocabulary.names == right.vocabulary.names
+    return left.split is right.split and prompts_agree and left.vocabulary.category_ids == right.vocabulary.category_ids
