@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kedro.framework.cli.project import run
 from kedro.framework.project import configure_project
+
+from crqat_pipeline.hooks.run_command import command
 
 PACKAGE_NAME = "crqat_pipeline"
 
@@ -16,7 +17,7 @@ def main(*arguments: Any, **options: Any) -> Any:
     configure_project(PACKAGE_NAME)
     options.setdefault("standalone_mode", not hasattr(sys, "ps1"))
     options.setdefault("prog_name", "crqat-pipeline")
-    return run(*arguments, **options)
+    return command(*arguments, **options)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -58,5 +59,10 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     # Kedro's default replaces whole top-level keys: an environment that sets one nested value would drop its siblings.
     "merge_strategy": {"parameters": "soft", "mlflow": "soft", "catalog": "soft"},
-    "custom_resolvers": {"tracking_uri": tracking_uri, "artifact_location": artifact_location},
+    "custom_resolvers": {
+        "tracking_uri": tracking_uri,
+        "artifact_location": artifact_location,
+        "product": lambda *factors: math.prod(factors),
+        "quotient": lambda dividend, divisor: dividend // divisor,
+    },
 }

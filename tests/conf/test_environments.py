@@ -3,10 +3,14 @@
 import pytest
 from kedro.framework.project import pipelines
 
-from crqat_pipeline.catalog_io.given import GivenOrMade
 from tests.support.dvc_agreement import load_catalog, stage_pipelines
 
-ROOTS = {"base": "data", "local": "data", "smoke": "data/smoke", "coco_mini": "data/coco_mini"}
+PAPER_SCALE = ("yolo_world_m", "yolo_world_l", "yolo_world_x")
+ROOTS = {"base": "data", "local": "data", "smoke": "data/smoke", "coco_mini": "data/coco_mini"} | {
+    env: f"data/{env}" for env in PAPER_SCALE
+}
+PARENTS = {"yolo_world"}
+"""Folders that other environments extend; they are not run themselves."""
 OWN_FILES = {
     "train_images": "/photos",
     "train_annotations": "/photos.json",
@@ -30,7 +34,7 @@ STAGES = {
 
 def test_every_environment_is_tested(project):
     folders = {folder.name for folder in (project / "conf").iterdir() if folder.is_dir()}
-    assert folders == set(ROOTS)
+    assert folders == set(ROOTS) | PARENTS
 
 
 @pytest.mark.parametrize("env", sorted(ROOTS))
@@ -39,7 +43,7 @@ def test_parameters_fit_the_specs_and_files_lie_under_the_data_root(project, env
     for name in sorted(pipelines["crqat_full"].datasets()):
         dataset = catalog.get(name)
         path = getattr(dataset, "_filepath", None)
-        is_given = isinstance(dataset, GivenOrMade) and dataset.given
+        is_given = getattr(dataset, "given", False)
         if path is not None and not is_given:
             assert str(path).startswith(f"{project / ROOTS[env]}/0"), name
 
@@ -47,7 +51,7 @@ def test_parameters_fit_the_specs_and_files_lie_under_the_data_root(project, env
 def test_the_pipelines_are_the_stages_and_their_sum(project):
     load_catalog(project)
     assert set(stage_pipelines()) == STAGES
-    assert set(pipelines) == STAGES | {"ptq", "crqat_full", "__default__"}
+    assert set(pipelines) == STAGES | {"ptq", "study", "vocabulary_kd", "crqat_full", "__default__"}
     assert pipelines["__default__"].nodes == pipelines["crqat_full"].nodes
     assert sum(len(each.nodes) for each in stage_pipelines().values()) == len(pipelines["crqat_full"].nodes)
 
@@ -63,3 +67,46 @@ def test_coco_mini_names_the_users_files_by_params(project):
     assert str(catalog.get("qat_images").path) == "/photos"
     assert str(catalog.get("qat_annotations").path) == "/photos.json"
     assert not catalog.get("val_annotations").is_named
+
+
+@pytest.mark.parametrize("env", PAPER_SCALE)
+def test_paper_scale_is_the_recipe_of_the_paper(project, env):
+    catalog = load_catalog(project, env)
+    detector, teacher = catalog.load("params:detector"), catalog.load("params:teacher")
+    assert (detector.name, detector.options["version"]) == (env, 1)
+    assert teacher.weights.startswith(f"hf://wondervictor/YOLO-World/{env}_clip_base")
+    stages = [catalog.load(f"params:{name}.train") for name in ("stage1_backbone", "stage2_neck_head")]
+    assert [stage.data_window for stage in stages] == [(0, 0.3333333333), (0.3333333333, 1)]
+    assert stages[0].distillation.trkd is None
+    assert stages[1].distillation.trkd.weight == 6
+    for stage in (*stages, *(catalog.load(f"params:baselines.{name}.train") for name in ("qat", "finetuned"))):
+        optimization = stage.optimization
+        assert (optimization.num_steps, optimization.num_epochs) == (0, 1)
+        assert stage.loader.batch_size * optimization.accumulation_steps == 48
+        assert (optimization.learning_rate, optimization.quantizer_rate_factor) == (1.5e-5, 0.1)
+        assert (optimization.schedule, optimization.autocast) == ("constant", "bfloat16")
+        assert (stage.loader.image_size_px, stage.loader.num_prompts, stage.loader.padding_prompt) == (640, 80, "")
+        assert stage.distillation.pkd_weight == (6 if stage in stages else 0)
+    assert catalog.load("params:evaluation").lvis_protocol == "lvis-fixed"
+    # The task loss over all passes weighs what it weighs over one batch of 48.
+    passes = stages[0].optimization.accumulation_steps
+    assert detector.options["loss"] == {
+        "class_weight": 0.5 * passes,
+        "box_weight": 7.5 * passes,
+        "dfl_weight": 1.5 * passes,
+    }
+
+
+def test_paper_scale_data_moves_with_one_parameter(project):
+    catalog = load_catalog(project, "yolo_world_x", {"datasets": "/elsewhere"})
+    assert {str(path) for path in catalog.get("qat_annotations").paths.values()} == {
+        "/elsewhere/objects365v2/zhiyuan_objv2_train.json",
+        "/elsewhere/gqa/final_mixed_train_no_coco.json",
+    }
+    assert str(catalog.get("val_images").path) == "/elsewhere/coco/val2017"
+
+
+def test_environments_that_extend_another_differ_in_a_few_lines(project):
+    for env in PAPER_SCALE:
+        files = [path for path in (project / "conf" / env).rglob("*") if path.is_file()]
+        assert [path.name for path in files] == ["globals.yml"]

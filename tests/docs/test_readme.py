@@ -6,7 +6,13 @@ import shlex
 import pytest
 from click.testing import CliRunner
 
-PAGES = ("README.md", "docs/how_to/run_on_your_images.md", "docs/how_to/add_a_detector.md", "docs/architecture.md")
+PAGES = (
+    "README.md",
+    "docs/how_to/run_on_your_images.md",
+    "docs/how_to/train_at_paper_scale.md",
+    "docs/how_to/add_a_detector.md",
+    "docs/architecture.md",
+)
 
 
 def commands(project, start):

@@ -42,6 +42,8 @@ def test_biases_that_are_not_aligned_move_few_codes_by_one(make_student, inputs,
         ("spec", 1, {}),
         ("spec", 2, {"pre_activation_bits": 8}),
         ("openvino", 1, {}),
+        ("tensorrt", 1, {}),
+        ("tensorrt", 2, {"pre_activation_bits": 8}),
         ("fast", 2, {"narrow_weight_range": False}),
         ("fast", 2, {"weight_symmetric": False, "activation_symmetric": True}),
         ("fast", 2, {"weight_bits": 8, "activation_bits": 8, "attention_granularity": "T"}),
@@ -61,6 +63,25 @@ def test_openvino_runs_its_form_on_integers_without_a_mismatch(make_student, inp
     assert report.num_unexplained == 0, str(report)
     assert report.integer_convolutions == (50 if form == "openvino" else 0)
     assert report.largest_box_difference_px < 1e-4
+
+
+def test_openvino_computes_version_1_with_pre_activation_quantizers(make_student, inputs, tmp_path):
+    """Slices whose bounds came from the shape of a quantized convolution's output made it mix up channel scales."""
+    pytest.importorskip("openvino")
+    student = make_student(1, is_aligned=True, pre_activation_bits=8)
+    report = checked(student, inputs, tmp_path, "fast", "openvino")
+    assert report.num_unexplained == 0, str(report)
+    assert report.integer_convolutions == NUM_CONVOLUTIONS[1] - NUM_EDGES
+    assert report.largest_box_difference_px < 1e-4
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_eight_bit_students_are_right_on_every_cpu(make_student, inputs, tmp_path, runtime):
+    """Signed 8-bit weights give wrong sums on CPUs without VNNI, in both runtimes."""
+    pytest.importorskip(runtime)
+    student = make_student(2, weight_bits=8, activation_bits=8)
+    report = checked(student, inputs, tmp_path, "openvino", runtime)
+    assert report.num_unexplained == 0, str(report)
 
 
 def test_a_student_quantized_in_part_exports_its_backbone_as_integers(make_student, inputs, tmp_path):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,46 +12,10 @@ from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from mlflow.tracking import MlflowClient
 
-from crqat_pipeline.catalog_io.checkpoint import SafetensorsCheckpoint
-
 pytestmark = pytest.mark.slow
 
-FORMS = {"teacher", "finetuned", "ptq", "qat", "crqat", "int4"}
+FORMS = {"teacher", "finetuned", "ptq", "qat", "crqat", "int4", "onnx"}
 STAGES = ("fetch_data", "data_prep", "teacher", "baselines", "stage1_backbone", "stage2_neck_head", "int4_export")
-
-
-class SmokeProject:
-    """The project's own conf in a temporary folder, writing there."""
-
-    def __init__(self, project: Path, folder: Path) -> None:
-        self.project, self.data, self.conf = project, folder / "data", folder / "conf"
-        shutil.copytree(project / "conf", self.conf)
-        (self.conf / "smoke" / "globals.yml").write_text(f"data_root: {self.data}\n", encoding="utf-8")
-
-    def run(self, *names: str, params: dict | None = None) -> None:
-        configure_project("crqat_pipeline")
-        with KedroSession.create(
-            project_path=self.project,
-            conf_source=str(self.conf),
-            env="smoke",
-            runtime_params=params or {},
-            save_on_close=False,
-        ) as session:
-            session.run(pipeline_names=list(names))
-
-    def checkpoint(self, path: str):
-        return SafetensorsCheckpoint(filepath=str(self.data / "06_models" / path)).load()
-
-
-@pytest.fixture(scope="module")
-def smoke(project, mlflow_template, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("smoke")
-    shutil.copy(mlflow_template, folder / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        prepared = SmokeProject(project, folder)
-        prepared.run("crqat_full")
-        yield prepared
 
 
 def test_losses_are_finite_in_every_trained_stage(smoke):
@@ -86,6 +48,15 @@ def test_the_packed_file_is_the_student(smoke):
     assert figures["int4"]["coco"] == figures["crqat"]["coco"]
 
 
+def test_the_graph_computes_the_students_integers(smoke):
+    metrics = json.loads((smoke.data / "08_reporting/int4_export/metrics.json").read_text())
+    assert metrics["onnx_bytes"] == (smoke.data / "07_model_output/crqat.onnx").stat().st_size
+    assert metrics["onnx_codes"] > 1_000_000
+    assert 0 <= metrics["onnx_ties"] < 100
+    assert metrics["onnx_integer_convolutions"] + metrics["onnx_float_convolutions"] == 57
+    assert metrics["onnx_largest_box_difference_px"] < 0.01
+
+
 def test_every_form_is_scored_by_both_protocols(smoke):
     figures = json.loads((smoke.data / "08_reporting/evaluation/metrics.json").read_text())
     assert set(figures) == FORMS
@@ -93,6 +64,25 @@ def test_every_form_is_scored_by_both_protocols(smoke):
         assert {"AP", "AP50", "AP_novel", "AP_unseen"} <= set(figures[form]["coco"])
         assert {"AP", "APr"} <= set(figures[form]["lvis"])
         assert figures[form]["size_mb"] > 0
+
+
+def test_the_exported_files_keep_the_students_ap(smoke):
+    figures = json.loads((smoke.data / "08_reporting/evaluation/metrics.json").read_text())
+    assert figures["int4"]["ap_difference_to_student"] == 0
+    assert abs(figures["onnx"]["ap_difference_to_student"]) < 0.001
+    assert figures["onnx"]["size_mb"] < figures["teacher"]["size_mb"] / 2
+
+
+def test_the_papers_diagnostics_are_drawn_and_measured_times_stay_out_of_the_metrics(smoke):
+    folder = smoke.data / "08_reporting/evaluation"
+    for name in ("alignment", "distortion", "heat_maps"):
+        assert (folder / f"{name}.png").stat().st_size > 10_000, name
+    times = json.loads((folder / "latency.json").read_text())
+    assert set(times["latency_ms"]) == {"teacher", "crqat", "onnx"}
+    assert "ms" not in (folder / "metrics.json").read_text()
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Where each form finds the classes of an image" in html
+    assert "Latency of CR-QAT ONNX" in html
 
 
 def test_resumable_state_is_gone_after_success(smoke):
@@ -115,6 +105,10 @@ def test_mlflow_has_one_parent_and_one_child_per_stage(smoke):
     assert set(children) == {*STAGES, "evaluation"}
     assert any(name.startswith("loss") for name in children["stage2_neck_head"].data.metrics)
     assert children["stage2_neck_head"].data.tags["bits"] == "4-4-8"
+    evaluation = children["evaluation"]
+    artifacts = {one.path for one in client.list_artifacts(evaluation.info.run_id)}
+    assert {"report.html", "alignment.png", "distortion.png", "heat_maps.png", "gallery.png"} <= artifacts
+    assert {"latency_ms/onnx", "onnx/ap_difference_to_student", "crqat/coco/AP"} <= set(evaluation.data.metrics)
 
 
 def test_a_stage_runs_alone_from_its_inputs_and_gives_the_same_bits(smoke):
@@ -122,6 +116,24 @@ def test_a_stage_runs_alone_from_its_inputs_and_gives_the_same_bits(smoke):
     smoke.run("stage2_neck_head")
     after = smoke.checkpoint("stage2_neck_head/student.safetensors").tensors
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_student_with_pre_activation_quantizers_becomes_a_fast_graph(smoke):
+    """`--params quantization.pre_activation_bits=8`; the packed file holds the aligned biases that the graph has."""
+    pytest.importorskip("onnxruntime")
+    bits = {"quantization": {"pre_activation_bits": 8}}
+    smoke.run("stage1_backbone", "stage2_neck_head", "int4_export", params=bits)
+    metrics = json.loads((smoke.data / "08_reporting/int4_export/metrics.json").read_text())
+    assert metrics["largest_difference"] == 0
+    assert metrics["onnx_ties"] < 100
+    assert (metrics["onnx_integer_convolutions"], metrics["onnx_float_convolutions"]) == (50, 7)
+
+
+def test_the_graph_can_be_switched_off(smoke):
+    smoke.run("int4_export", params={"int4_export": {"onnx": None}})
+    assert (smoke.data / "07_model_output/crqat.onnx").read_bytes() == b""
+    metrics = json.loads((smoke.data / "08_reporting/int4_export/metrics.json").read_text())
+    assert not [name for name in metrics if name.startswith("onnx")]
 
 
 def test_faulty_data_is_refused_before_training(smoke):

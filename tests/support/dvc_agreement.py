@@ -16,7 +16,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 
-AGGREGATES = {"crqat_full", "__default__", "ptq"}
+AGGREGATES = {"crqat_full", "__default__", "ptq", "study", "vocabulary_kd"}
+"""Pipelines that are no stage of dvc.yaml: sums of stages, and what stands beside them."""
 IN_MEMORY = ("tracker",)
 """Inputs that a hook puts into the catalog."""
 KINDS = ("outs", "metrics", "plots", "undeclared")
@@ -91,6 +92,11 @@ def derived_stages(project: Path) -> dict[str, StageFacts]:
     return facts
 
 
+def stages_of_run(repo: Any) -> list[Any]:
+    """The stages of dvc.yaml at the project's root; that of the study (docs/results) stands apart."""
+    return [stage for stage in repo.index.stages if Path(stage.path) == Path(repo.root_dir) / "dvc.yaml"]
+
+
 def written_stages(project: Path) -> dict[str, StageFacts]:
     """What dvc.yaml says, as DVC itself reads it. Code dependencies (src/) are left out."""
     from dvc.dependency.param import ParamsDependency
@@ -98,7 +104,7 @@ def written_stages(project: Path) -> dict[str, StageFacts]:
 
     facts = {}
     with Repo(str(project)) as repo:
-        for stage in repo.index.stages:
+        for stage in stages_of_run(repo):
             one = StageFacts(cmd=str(stage.cmd))
             for dep in stage.deps:
                 if isinstance(dep, ParamsDependency):
@@ -151,7 +157,7 @@ def code_disagreements(project: Path) -> list[str]:
     graph = grimp.build_graph("crqat_pipeline")
     graph.remove_module(SPECS)
     with Repo(str(project)) as repo:
-        deps = {stage.name: [dep.def_path for dep in stage.deps] for stage in repo.index.stages}
+        deps = {stage.name: [dep.def_path for dep in stage.deps] for stage in stages_of_run(repo)}
     lines = []
     for stage, paths in deps.items():
         covered = [path for path in paths if path.startswith("src/")]

@@ -27,6 +27,12 @@ class GivenOrMade(LocalFile[Saved, Loaded]):
         self.given = given
         self.is_named = bool(filepath)
 
+    def missing(self) -> list[str]:
+        """What keeps a given entry from being read, one line each."""
+        if not self.is_named:
+            return ["not named"]
+        return [] if self.exists() else [f"nothing at {self.path}"]
+
     def existing_path(self) -> Path:
         if not self.is_named:
             raise DatasetError(

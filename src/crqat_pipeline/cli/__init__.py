@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -11,26 +13,37 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("crqat_pipeline.cli.demo", "Try prompts on images in the browser."),
     "detect": ("crqat_pipeline.cli.detect", "Find what prompts name in images, with any form of a detector."),
     "evaluate": ("crqat_pipeline.cli.evaluate", "Score a COCO results file by COCO or LVIS protocol."),
+    "export": ("crqat_pipeline.cli.export", "Write a packed file or checkpoint as ONNX, proved against it."),
     "weights": ("crqat_pipeline.cli.weights", "Say what a weight file is; convert it to safetensors."),
 }
 """Command -> its module, and its line in `crqat --help` (which so does not wait for torch)."""
 
 
+KEDRO_COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("crqat_pipeline.hooks.run_command", "Run pipelines, or look at them with --dry-run."),
+}
+"""What `kedro` offers in this project in place of its own command of that name."""
+
+
 class LazyGroup(click.Group):
-    """A group that imports a command when it is used."""
+    """A group that imports a command when it is used. modules: as COMMANDS."""
+
+    def __init__(self, *arguments: Any, modules: Mapping[str, tuple[str, str]] = COMMANDS, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.modules = modules
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
+        return sorted(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.modules:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        command: click.Command = import_module(self.modules[cmd_name][0]).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in sorted(COMMANDS.items())])
+            formatter.write_dl([(name, line) for name, (_, line) in sorted(self.modules.items())])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,8 +52,8 @@ def crqat() -> None:
     """Work with quantized open-vocabulary detectors: what does not need a pipeline run."""
 
 
-cli = click.Group("crqat_pipeline")
-"""What `kedro` adds to its own commands for a project whose package has a module named cli: nothing."""
+cli = LazyGroup("crqat_pipeline", modules=KEDRO_COMMANDS)
+"""What `kedro` looks for in a project whose package has a module named cli."""
 
 
 def main() -> None:

@@ -113,7 +113,7 @@ def _image_fault(image: Record, folder: ImageFolder, decode_images: bool) -> Fau
     name = image_file_name(image)
     try:
         if not decode_images:
-            if folder.path(name).is_file():
+            if folder.locate(name).is_file():
                 return None
             return Fault("image file", f"image {image['id']}: file {name!r} does not exist in {folder.root}")
         width, height = folder.open(name).size

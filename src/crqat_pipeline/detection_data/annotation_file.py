@@ -41,7 +41,9 @@ class BoxRecord(TypedDict):
 
 
 class CategoryRecord(TypedDict):
-    """LVIS adds synonyms and frequency; the embedded benchmark adds the vocabulary splits it is in."""
+    """LVIS adds synonyms and frequency; the embedded benchmark adds the vocabulary splits it is in; several sources in
+    one add the source (scope), and mark the phrases of captions.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -50,6 +52,8 @@ class CategoryRecord(TypedDict):
     synonyms: NotRequired[list[str]]
     frequency: NotRequired[Annotated[str, Field(pattern="^[rcf]$")]]
     splits: NotRequired[list[str]]
+    scope: NotRequired[str]
+    is_phrase: NotRequired[bool]
 
 
 RECORDS: dict[str, TypeAdapter[Any]] = {
@@ -65,10 +69,14 @@ def is_federated(annotations: Mapping[str, Any]) -> bool:
 
 
 def image_file_name(image: Mapping[str, Any]) -> str:
-    """file_name, or for LVIS the folder and name in coco_url ("val2017/000000000139.jpg")."""
-    if "file_name" in image:
+    """file_name; for COCO and LVIS the folder and name in coco_url ("val2017/000000000139.jpg"), since their files name
+    images of several folders.
+    """
+    if "coco_url" not in image:
         return str(image["file_name"])
-    return "/".join(str(image["coco_url"]).rsplit("/", 2)[1:])
+    in_folder = "/".join(str(image["coco_url"]).rsplit("/", 2)[1:])
+    name = str(image.get("file_name", in_folder))
+    return in_folder if in_folder.endswith(f"/{name}") else name
 
 
 def read_json_annotations(path: str | Path) -> dict[str, Any]:

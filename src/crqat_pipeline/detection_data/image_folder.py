@@ -31,6 +31,7 @@ class ImageFolder:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
+        self._located: dict[PurePosixPath, Path] = {}
 
     def __repr__(self) -> str:
         return f"ImageFolder({str(self.root)!r})"
@@ -49,9 +50,22 @@ class ImageFolder:
             )
         return self.root / posix
 
+    def locate(self, file_name: str) -> Path:
+        """The path of an image whose name may begin with folders above this one.
+
+        Objects365 writes "images/v1/patch8/a.jpg", LVIS "val2017/b.jpg", wherever those folders lie on this machine:
+        the longest end of the name whose folder exists here is taken. Raises ImageFileError as `path` does.
+        """
+        exact = self.path(file_name)
+        parent = PurePosixPath(file_name).parent
+        if parent not in self._located:
+            ends = (self.root.joinpath(*parent.parts[first:]) for first in range(len(parent.parts) + 1))
+            self._located[parent] = next((folder for folder in ends if folder.is_dir()), exact.parent)
+        return self._located[parent] / exact.name
+
     def open(self, file_name: str) -> Image.Image:
         """Decode to upright RGB (EXIF orientation applied). Raises ImageFileError if missing or damaged."""
-        path = self.path(file_name)
+        path = self.locate(file_name)
         try:
             with Image.open(path) as image:
                 image.load()

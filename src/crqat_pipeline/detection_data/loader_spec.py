@@ -33,6 +33,11 @@ class LoaderSpec(BaseModel):
         description="Fill up to num_prompts with this text if the vocabulary is smaller ('' [pre-training]); "
         "none: K is then the size of the vocabulary.",
     )
+    phrase_negatives: Literal["own", "others"] = Field(
+        "own",
+        description="Prompts beside the phrases in an image whose boxes have phrases of a caption. own: its caption's "
+        "other phrases, then padding [pre-training]. others: phrases of other captions too.",
+    )
     flip_probability: float = Field(0.5, ge=0, le=1, description="Horizontal flip. 0.5 [pre-training].")
     use_photometric: bool = Field(False, description="Jitter hue, saturation and value. On [pre-training].")
     hue_gain: float = Field(0.015, ge=0, le=0.5, description="Largest hue shift, turns [pre-training].")

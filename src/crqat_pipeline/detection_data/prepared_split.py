@@ -6,7 +6,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from crqat_pipeline.detection_data.annotated_vocabulary import vocabulary_from_categories
 from crqat_pipeline.detection_data.annotation_file import image_file_name
@@ -39,13 +46,25 @@ class PreparedImage(BaseModel):
 
 
 class PreparedCategory(BaseModel):
-    """synonyms: all names, first name (the prompt) first. splits: the vocabulary splits it is in."""
+    """synonyms: all names, first name (the prompt) first. splits: the vocabulary splits it is in.
+
+    scope: the source it belongs to, within which other prompts are negatives; "" where there is one source only.
+    is_phrase: a phrase of captions, verified for the images of those captions alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: int
     synonyms: tuple[str, ...]
     splits: tuple[str, ...] = ()
+    scope: str = Field(default="", repr=False)
+    is_phrase: bool = Field(default=False, repr=False)
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        record: dict[str, Any] = handler(self)
+        unused = [name for name in ("scope", "is_phrase") if not getattr(self, name)]
+        return {name: value for name, value in record.items() if name not in unused}
 
 
 class PreparedSplit(BaseModel):
@@ -136,7 +155,13 @@ def prepare_split(
             for image in records
         ),
         categories=tuple(
-            PreparedCategory(id=number, synonyms=names, splits=tuple(known[number].get("splits", ())))
+            PreparedCategory(
+                id=number,
+                synonyms=names,
+                splits=tuple(known[number].get("splits", ())),
+                scope=known[number].get("scope", ""),
+                is_phrase=known[number].get("is_phrase", False),
+            )
             for number, names in zip(vocabulary.category_ids, vocabulary.synonyms, strict=True)
         ),
     )

@@ -17,7 +17,7 @@ Integers = NDArray[np.int64]
 
 
 class PromptSampler:
-    """Draws K rows of a text bank, K the same every time.
+    """Draws K rows of a text bank, K the same every time if there is a padding prompt or enough to draw from.
 
     Raises ValueError if the bank lacks the first name of a category or the padding prompt. A synonym that the
     bank lacks is not drawn.
@@ -43,23 +43,28 @@ class PromptSampler:
         self._first_row_V = np.array([choices[0] for choices in self._rows], dtype=np.int64)
         self._has_choice = any(len(choices) > 1 for choices in self._rows)
         self._column_of = {number: column for column, number in enumerate(vocabulary.category_ids)}
+        self._num_prompts = spec.num_prompts
         self._num_drawn = min(spec.num_prompts, len(vocabulary))
-        num_padding = spec.num_prompts - self._num_drawn if padding else 0
-        self._padding_rows = np.array([rows[text] for text in padding] * num_padding, dtype=np.int64)
+        self._padding_rows = np.array([rows[text] for text in padding] * spec.num_prompts, dtype=np.int64)
 
     def columns(self, category_ids: Iterable[int]) -> Integers:
         """Columns of the vocabulary for these category ids."""
         return np.array([self._column_of[number] for number in category_ids], dtype=np.int64)
 
-    def draw(self, present: Integers, random: np.random.Generator) -> tuple[Integers, Integers]:
+    def draw(
+        self, present: Integers, random: np.random.Generator, candidates: Integers | None = None
+    ) -> tuple[Integers, Integers]:
         """Prompts for the vocabulary columns that are present.
 
-        Returns bank_rows_K, and position_V: the prompt of each vocabulary column, -1 for columns not drawn. All
-        present columns are drawn if K has room for them, else a random part; the order is random.
+        candidates: the columns that negatives come from; all when absent. Returns bank_rows_K, and position_V: the
+        prompt of each vocabulary column, -1 for columns not drawn. All present columns are drawn if K has room for
+        them, else a random part; the order is random.
         """
         position_V = np.full(len(self._first_row_V), -1, dtype=np.int64)
         positives = np.unique(present)
-        if len(positives) >= self._num_drawn:
+        if candidates is not None:
+            drawn_K = self._among(positives, candidates, random)
+        elif len(positives) >= self._num_drawn:
             drawn_K = random.permutation(positives)[: self._num_drawn]
         else:
             is_absent_V = np.ones(len(position_V), dtype=bool)
@@ -71,4 +76,13 @@ class PromptSampler:
             rows_K = np.array([random.choice(self._rows[column]) for column in drawn_K], dtype=np.int64)
         else:
             rows_K = self._first_row_V[drawn_K]
-        return np.concatenate([rows_K, self._padding_rows]), position_V
+        return np.concatenate([rows_K, self._padding_rows[len(rows_K) :]]), position_V
+
+    def _among(self, positives: Integers, candidates: Integers, random: np.random.Generator) -> Integers:
+        """Positives first, then candidates at random, at most K of them; in random order."""
+        if len(positives) < self._num_prompts:
+            count = min(self._num_prompts, len(candidates))
+            others = candidates[random.choice(len(candidates), count, replace=False)]
+            positives = np.concatenate([positives, others[~np.isin(others, positives)]])[: self._num_prompts]
+            return random.permutation(positives)
+        return random.permutation(positives)[: self._num_prompts]

@@ -21,6 +21,7 @@ from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.mosaic import make_mosaic
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.detection_data.prompt_sampling import PromptSampler
+from crqat_pipeline.detection_data.prompt_scopes import PromptScopes
 from crqat_pipeline.detection_data.sample import Sample, fit_sample, load_sample
 from crqat_pipeline.runtime.seeding import numpy_generator, torch_generator
 from crqat_pipeline.structures.batch import DetectionBatch, ImageTargets
@@ -52,22 +53,28 @@ class TrainingBatches(Dataset[PackedBatch]):
         self, split: PreparedSplit, images: ImageFolder, sampler: PromptSampler, spec: LoaderSpec, seed: int
     ) -> None:
         self._split, self._images, self._sampler, self._spec, self._seed = split, images, sampler, spec, seed
+        has_scopes = any(category.scope for category in split.categories)
+        self._scopes = PromptScopes(split, sampler, spec) if has_scopes else None
 
     def __getitem__(self, step: int) -> PackedBatch:
         spec, count = self._spec, len(self._split.images)
         positions = range(step * spec.batch_size, (step + 1) * spec.batch_size)
         indices = [int(_epoch_order(count, self._seed, at // count)[at % count]) for at in positions]
-        samples = [
+        made = [
             self._augmented(index, numpy_generator(self._seed, "image", position))
             for index, position in zip(indices, positions, strict=True)
         ]
+        samples = [sample for sample, _ in made]
         columns = [self._sampler.columns(sample.category_ids_M.tolist()) for sample in samples]
         random = numpy_generator(self._seed, "prompts", step)
         if spec.prompt_scope == "batch":
             draws = [self._sampler.draw(np.concatenate(columns), random)] * len(samples)
             prompt_rows = draws[0][0]
         else:
-            draws = [self._sampler.draw(present, random) for present in columns]
+            draws = [
+                self._sampler.draw(present, random, self._scopes.candidates(sources) if self._scopes else None)
+                for present, (_, sources) in zip(columns, made, strict=True)
+            ]
             prompt_rows = np.stack([rows for rows, _ in draws])
         pixels_B3HW = np.empty((len(samples), 3, spec.image_size_px, spec.image_size_px), dtype=np.uint8)
         targets = []
@@ -88,12 +95,16 @@ class TrainingBatches(Dataset[PackedBatch]):
     def _load(self, index: int) -> Sample:
         return load_sample(self._images, self._split.images[index])
 
-    def _augmented(self, index: int, random: np.random.Generator) -> Sample:
-        spec = self._spec
+    def _augmented(self, index: int, random: np.random.Generator) -> tuple[Sample, list[int]]:
+        """The sample, and the images that it is made of."""
+        spec, sources = self._spec, [index]
         if spec.mosaic_probability and random.random() < spec.mosaic_probability:
-            others = random.integers(0, len(self._split.images), 3).tolist()
-            four = [self._load(number) for number in (index, *others)]
-            sample = make_mosaic(four, spec.image_size_px, random)
+            if self._scopes is None:
+                sources += random.integers(0, len(self._split.images), 3).tolist()
+            else:
+                companions = self._scopes.companions(index)
+                sources += companions[random.integers(0, len(companions), 3)].tolist()
+            sample = make_mosaic([self._load(number) for number in sources], spec.image_size_px, random)
             sample = random_scale_and_crop(sample, spec, random)
         else:
             sample, _ = fit_sample(self._load(index), spec.image_size_px)
@@ -101,7 +112,7 @@ class TrainingBatches(Dataset[PackedBatch]):
                 sample = random_scale_and_crop(sample, spec, random)
         if spec.use_photometric:
             sample = jitter_colours(sample, spec, random)
-        return flip(sample, spec.flip_probability, random)
+        return flip(sample, spec.flip_probability, random), sources
 
 
 def training_batches(

@@ -26,8 +26,8 @@ def quantize_feature(feature_BCHW: Tensor, bits: int) -> Tensor:
     """Uniform over the range of the tensor: 2^bits values from its minimum to its maximum."""
     low, high = feature_BCHW.amin(), feature_BCHW.amax()
     step = ((high - low) / (2**bits - 1)).clamp(min=1e-12)
-    codes_BCHW: Tensor = ((feature_BCHW - low) / step).round()
-    return codes_BCHW * step + low
+    quantized_BCHW: Tensor = ((feature_BCHW - low) / step).round() * step + low
+    return quantized_BCHW
 
 
 def qfd_loss(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], spec: QfdSpec) -> Tensor:

@@ -27,6 +27,8 @@ def align_biases(detector: nn.Module) -> int:
     for layer in modules.values():
         if not isinstance(layer, QuantConv2d) or layer.weight_quantizer is None or layer.input_quantizer is None:
             continue
+        if not (layer.weight_quantizer.is_on and layer.input_quantizer.is_on):
+            continue
         norm = modules[layer.batch_norm] if layer.batch_norm else None
         if isinstance(norm, QuantBatchNorm2d):
             affine = affine_of(norm)

@@ -9,8 +9,7 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from torch import Tensor, nn
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.model import METADATA_KEY
-from crqat_pipeline.export.onnx.runtime import Execution, run_model
+from crqat_pipeline.export.onnx.runtime import Execution, open_model
+from crqat_pipeline.export.parity_report import CodeRow, ParityReport, joined
 from crqat_pipeline.quantization.affine import along_axis
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 
@@ -28,58 +28,6 @@ TIE_TOLERANCE = 1e-3
 TAP_SUFFIX = "/tap"
 
 
-@dataclass(frozen=True)
-class CodeRow:
-    """One quantizer. num_ties: mismatches whose value lies within TIE_TOLERANCE steps of the border of two codes."""
-
-    quantizer: str
-    num_codes: int
-    num_mismatches: int
-    num_ties: int
-    largest_difference: int
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """rows: one per quantizer. The largest differences are between the graph and the student fed with its codes."""
-
-    runtime: str
-    rows: tuple[CodeRow, ...]
-    largest_score_difference: float
-    largest_box_difference_px: float
-    integer_convolutions: int
-    float_convolutions: int
-
-    @property
-    def num_codes(self) -> int:
-        return sum(row.num_codes for row in self.rows)
-
-    @property
-    def num_mismatches(self) -> int:
-        return sum(row.num_mismatches for row in self.rows)
-
-    @property
-    def num_unexplained(self) -> int:
-        """Mismatches that are no ties."""
-        return sum(row.num_mismatches - row.num_ties for row in self.rows)
-
-    def __str__(self) -> str:
-        lines = [
-            f"{self.runtime}: {self.num_mismatches} of {self.num_codes} codes differ "
-            f"({self.num_unexplained} of them no ties); {self.integer_convolutions} convolutions run on integers, "
-            f"{self.float_convolutions} in floating point; boxes within {self.largest_box_difference_px:.2g} px, "
-            f"scores within {self.largest_score_difference:.2g}"
-        ]
-        for row in self.rows:
-            if row.num_mismatches:
-                lines.append(
-                    f"  {row.quantizer}: {row.num_mismatches} of {row.num_codes}, {row.num_ties} ties, by at most "
-                    f"{row.largest_difference}"
-                )
-        return "\n".join(lines)
-
-
-@torch.no_grad()
 def check_codes(
     path: str | Path,
     detector: OpenVocabularyDetector,
@@ -92,11 +40,40 @@ def check_codes(
     detector: the student that was exported, quantizers on. text_KD: the folded bank where the vocabulary is fixed.
     Raises ValueError for a file of another program.
     """
+    return check_batches(path, detector, [images_B3HW], text_KD, runtime)
+
+
+@torch.no_grad()
+def check_batches(
+    path: str | Path,
+    detector: OpenVocabularyDetector,
+    batches: Iterable[Tensor],
+    text_KD: Tensor,
+    runtime: str = "onnxruntime",
+) -> ParityReport:
+    """`check_codes` over batches of images (B, 3, H, W), the graph opened once. Raises ValueError for no batch."""
     model, facts = _with_taps(Path(path))
     taps: Mapping[str, list[str]] = facts["taps"]
     names = sorted({f"{tensor}{TAP_SUFFIX}" for tensor, _ in taps.values()})
-    feeds = {"images": images_B3HW.numpy(), "text_embeddings": text_KD.numpy()}
-    execution = run_model(model, feeds, ["boxes", "scores", *names], runtime)
+    run = open_model(model, ["boxes", "scores", *names], runtime)
+    detector.eval()
+    reports = []
+    for images_B3HW in batches:
+        execution = run({"images": images_B3HW.numpy(), "text_embeddings": text_KD.numpy()})
+        reports.append(_compared(execution, taps, detector, images_B3HW, text_KD, runtime))
+    if not reports:
+        raise ValueError("A graph is compared with its student on images; got none. Give at least one.")
+    return joined(reports)
+
+
+def _compared(
+    execution: Execution,
+    taps: Mapping[str, list[str]],
+    detector: OpenVocabularyDetector,
+    images_B3HW: Tensor,
+    text_KD: Tensor,
+    runtime: str,
+) -> ParityReport:
     rows: list[CodeRow] = []
     handles = []
     for name, (tensor, kind) in taps.items():
@@ -105,15 +82,15 @@ def check_codes(
         codes = _codes(quantizer, torch.from_numpy(execution.outputs[f"{tensor}{TAP_SUFFIX}"]), kind)
         handles.append(quantizer.register_forward_hook(_comparison(name, codes, rows)))
     try:
-        output = detector.eval()(images_B3HW, text_KD)
+        output = detector(images_B3HW, text_KD)
     finally:
         for handle in handles:
             handle.remove()
-    scores = output.class_logits_BNK.sigmoid().numpy()
     return ParityReport(
         runtime,
+        len(images_B3HW),
         tuple(rows),
-        _distance(execution, "scores", scores),
+        _distance(execution, "scores", output.class_logits_BNK.sigmoid().numpy()),
         _distance(execution, "boxes", output.boxes_BN4.numpy()),
         execution.integer_convolutions,
         execution.float_convolutions,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 
 ROW_KEY = "name"
 """The key that names a row of a table (a detector, a text encoder); the other keys beside it are that row's options."""
@@ -23,15 +23,40 @@ def merged(base: Any, override: Any) -> Any:
     return {**base, **{key: merged(base[key], value) if key in base else value for key, value in override.items()}}
 
 
-class EnvironmentConfigLoader(OmegaConfigLoader):
-    """Kedro's loader with `merged` for parameters; other files follow `merge_strategy`.
+PARENT_KEY = "extends"
+"""In globals.yml of an environment: the folder of conf/ that it starts from, itself on top of conf/base."""
 
-    One loader per session: each binds `${globals:}` for the whole process.
+
+class EnvironmentConfigLoader(OmegaConfigLoader):
+    """Kedro's loader with `merged` for parameters and `extends` for environments that share most of their files.
+
+    Other files follow `merge_strategy`. One loader per session: each binds `${globals:}` for the whole process.
     """
 
+    def _read_raw_config(self, key: str) -> Any:
+        """Files of base, files of the environment with those of its parent before them, and where they lie."""
+        base, env, base_path, env_path, seen = super()._read_raw_config(key)
+        parent = self._parent(env_path) if env_path != base_path else None
+        if parent is None:
+            return base, env, base_path, env_path, seen
+        inherited = self._read_dir_configs(parent, self.config_patterns[key], key, seen)
+        return base, {**inherited, **env}, base_path, env_path, seen
+
+    def _parent(self, env_path: str) -> str | None:
+        """Folder of the environment that this one extends. Raises MissingConfigException when there is none such."""
+        own = self._read_dir_configs(env_path, self.config_patterns["globals"], "globals", set())
+        names = [str(content[PARENT_KEY]) for content in own.values() if PARENT_KEY in content]
+        if not names:
+            return None
+        parent = self._get_conf_env_path(names[0])
+        grandparents = self._read_dir_configs(parent, self.config_patterns["globals"], "globals", set())
+        if any(PARENT_KEY in content for content in grandparents.values()):
+            raise MissingConfigException(f"{env_path} extends {names[0]}, which must not extend another one in turn.")
+        return parent
+
     def _merge_configs(self, config: dict[str, Any], env_config: dict[str, Any], key: str, env_path: str) -> Any:
-        if key == "parameters":
-            return merged(config, env_config)
+        if key == "parameters":  # names with _ are building blocks of the file, as in the catalog
+            return merged(config, {name: value for name, value in env_config.items() if not name.startswith("_")})
         return super()._merge_configs(config, env_config, key, env_path)
 
     def base_parameter_keys(self) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -9,11 +10,22 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 
-from crqat_pipeline.catalog_io.given import GivenOrMade
-
 
 class GivenInputError(DatasetError, click.ClickException):
     """All missing inputs; the command line prints it without a traceback."""
+
+
+def given_faults(names: Iterable[str], catalog: Any) -> tuple[list[str], list[str]]:
+    """What is missing of the given entries among these, a line each; and how --params names them."""
+    faults: list[str] = []
+    parameters: list[str] = []
+    for name in sorted(names):
+        entry: Any = catalog.get(name) if name in catalog else None
+        if not getattr(entry, "given", False):
+            continue
+        faults += [f"{name}: {line}" for line in entry.missing()]
+        parameters += (entry.metadata or {}).get("named_by", [name])
+    return faults, list(dict.fromkeys(parameters))
 
 
 class GivenCheck:
@@ -21,13 +33,9 @@ class GivenCheck:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
-        entries = {name: catalog.get(name) for name in sorted(pipeline.datasets()) if name in catalog}
-        given = {name: entry for name, entry in entries.items() if isinstance(entry, GivenOrMade) and entry.given}
-        named = {name: entry for name, entry in given.items() if entry.is_named}
-        faults = [f"{name}: not named" for name in given if name not in named]
-        faults += [f"{name}: nothing at {entry.path}" for name, entry in named.items() if not entry.exists()]
+        faults, parameters = given_faults(pipeline.datasets(), catalog)
         if faults:
-            example = ",".join(f"{name}=<path>" for name in given)
+            example = ",".join(f"{name}=<path>" for name in parameters)
             lines = "\n".join(f"  {fault}" for fault in faults)
             raise GivenInputError(
                 f"This environment reads your own files, and {len(faults)} of them cannot be found; nothing was run.\n"

@@ -44,9 +44,10 @@ def _specs(registered: Mapping[str, Pipeline]) -> dict[str, type[BaseModel]]:
 
 
 def _given_inputs(context: KedroContext) -> set[str]:
-    """Names of catalog entries that `--params <entry>=<path>` may point to the user's files."""
+    """What `--params <name>=<path>` may point to the user's files: catalog entries, or what their metadata say."""
     catalog: dict[str, Any] = context.config_loader["catalog"]
-    return {name for name, entry in catalog.items() if isinstance(entry, dict) and entry.get("given")}
+    given = {name: entry for name, entry in catalog.items() if isinstance(entry, dict) and entry.get("given")}
+    return {key for name, entry in given.items() for key in (entry.get("metadata") or {}).get("named_by", [name])}
 
 
 class ParameterCheck:

@@ -75,7 +75,10 @@ def _from_array(array_HW: np.ndarray) -> Image.Image:
     if array_HW.ndim == 3 and shape[2] == 1:
         array_HW = array_HW[:, :, 0]
     if array_HW.shape[0] * array_HW.shape[1] > MAX_PIXELS:
-        raise ImageError(f"The array has {shape} values; at most {MAX_PIXELS:,} pixels are read at once.")
+        raise ImageError(
+            f"The array has {shape} values; at most {MAX_PIXELS:,} pixels are read at once. Cut it into tiles or "
+            "scale it down first."
+        )
     return Image.fromarray(_eight_bits(array_HW))
 
 

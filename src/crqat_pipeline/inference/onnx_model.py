@@ -35,7 +35,7 @@ class OnnxModel:
         that this project did not export."""
         facts, height = _facts(path)
         bank = _text_bank(facts)
-        if facts["wide_layers"]:
+        if facts["wide_layers"] and facts.get("wide_weights") != "uint8":
             warn_of_saturation(path, len(facts["wide_layers"]))
         self._run = open_session(path, runtime, facts["form"], num_threads)
         self._selection = SelectionSpec(nms_iou=facts["nms_iou"])
@@ -68,7 +68,12 @@ def _facts(path: Path) -> tuple[dict[str, Any], int]:
     try:
         import onnx
     except ImportError as error:
-        raise ValueError("ONNX models need onnx and onnxruntime: pip install crqat-pipeline[onnx].") from error
+        raise ValueError("ONNX models need onnx and onnxruntime: pip install 'crqat-pipeline[onnx]'.") from error
+    if path.stat().st_size == 0:
+        raise ValueError(
+            f"{path} is empty: ONNX export was off (int4_export.onnx: null). Export it with form auto, or use the "
+            "packed int4 file."
+        )
     try:
         model = onnx.load(path)
     except Exception as error:  # protobuf's own class, or whatever a damaged file provokes

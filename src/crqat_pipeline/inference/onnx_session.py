@@ -5,7 +5,6 @@ SESSIONS: runtime -> how to open a file in it.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from crqat_pipeline.export.onnx.runtime import runtime_for
 from crqat_pipeline.runtime.lookup import look_up
 
 Run: TypeAlias = Callable[[Sequence[str], Mapping[str, np.ndarray]], list[np.ndarray]]
@@ -25,8 +25,7 @@ def open_session(path: Path, runtime: str, form: str, num_threads: int | None) -
     Raises ValueError if the runtime is not installed or cannot open the file.
     """
     if runtime == AUTOMATIC:
-        has_openvino = importlib.util.find_spec("openvino") is not None
-        runtime = "openvino" if form == "openvino" and has_openvino else "onnxruntime"
+        runtime = runtime_for(form)
     open_file = look_up(SESSIONS, runtime, "runtime")
     try:
         return open_file(path, num_threads)

@@ -1,7 +1,8 @@
 """A self-test for CPUs whose 8-bit kernels are wrong.
 
-x86 CPUs without VNNI add pairs of 8-bit products in 16 bits and saturate: 2 * 255 * 127 does not fit. 4-bit codes
-always fit; layers of 8-bit weights and 8-bit activations do not.
+x86 CPUs without VNNI add pairs of unsigned-by-signed 8-bit products in 16 bits and saturate: 2 * 255 * 127 does not
+fit. 4-bit codes always fit; layers of signed 8-bit weights and 8-bit activations do not. Graphs whose metadata says
+`wide_weights: uint8` store the weights of such layers unsigned, whose kernels add in 32 bits.
 """
 
 from __future__ import annotations
@@ -31,10 +32,23 @@ def warn_of_saturation(path: Path, num_layers: int) -> None:
     if is_saturating():
         warnings.warn(
             f"{path.name} has {num_layers} layers of full 8-bit codes, and this CPU (no VNNI) saturates their sums: "
-            "results will be wrong. Export with 7-bit weights or 4-bit activations, or use the PyTorch form.",
+            "results will be wrong. Export it again with this version, or use the PyTorch form.",
             RuntimeWarning,
             stacklevel=3,
         )
+
+
+def self_test(num_wide_layers: int) -> str:
+    """One line for people: what this CPU does with the largest 8-bit codes, and what that means for a graph."""
+    if is_saturating():
+        cpu = "this CPU (no VNNI) saturates sums of signed 8-bit weights with 8-bit activations"
+    else:
+        cpu = "this CPU adds 8-bit products without saturation; CPUs without VNNI do not"
+    if num_wide_layers:
+        return (
+            f"self-test: {cpu}; {num_wide_layers} layers could reach that and have unsigned weights, which are right."
+        )
+    return f"self-test: {cpu}; no layer of this graph can reach that."
 
 
 def _largest_product() -> bytes:

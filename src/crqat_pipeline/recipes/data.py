@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +12,11 @@ from crqat_pipeline.detection_data.annotation_file import is_federated
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit, prepare_split
 from crqat_pipeline.recipes.specs import DataPrepSpec, FetchDataSpec, RunSpec
+from crqat_pipeline.runtime.json_digest import json_digest
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 from crqat_pipeline.text_encoders.table import TextEncoderSpec
-from crqat_pipeline.text_encoders.vocabulary_bank import bank_of_names
+from crqat_pipeline.text_encoders.vocabulary_bank import bank_for_training, bank_of_names
 
 Annotations = Mapping[str, Any]
 
@@ -48,8 +47,10 @@ def check_data(splits: Mapping[str, tuple[Annotations, ImageFolder]], spec: Fetc
         summary = check_annotations(
             content, images, federated=federated, decode_images=spec.decode_every_image and not federated
         )
-        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-        report[name] = {**vars(summary), "federated": federated, "annotations_sha256": digest}
+        report[name] = {**vars(summary), "federated": federated, "annotations_sha256": json_digest(content)}
+        sources = (content.get("info") or {}).get("sources")
+        if sources:
+            report[name]["sources"] = sources
     return report
 
 
@@ -63,9 +64,19 @@ def prepare_splits(
     return PreparedSplits(
         train_set=prepare_split(train),
         qat_set=qat_set,
-        calibration_set=qat_set.model_copy(update={"images": qat_set.images[: spec.calibration_images]}),
+        calibration_set=_calibration_set(qat_set, spec.calibration_images),
         val_set=prepare_split(val, keep_images_without_boxes=True),
     )
+
+
+def _calibration_set(qat_set: PreparedSplit, num_images: int) -> PreparedSplit:
+    """The first images; of a vocabulary of phrases, which is too large to ask about at once, only their own part."""
+    images = qat_set.images[:num_images]
+    categories = qat_set.categories
+    if any(category.is_phrase for category in categories):
+        present = {number for image in images for number in image.category_ids}
+        categories = tuple(category for category in categories if category.id in present)
+    return PreparedSplit(images=images, categories=categories)
 
 
 def embed(annotations: Annotations, encoder: TextEncoderSpec) -> EmbeddedVocabulary:
@@ -75,6 +86,31 @@ def embed(annotations: Annotations, encoder: TextEncoderSpec) -> EmbeddedVocabul
     return EmbeddedVocabulary(vocabulary, bank)
 
 
-def training_vocabulary(split: PreparedSplit, vocabulary: Vocabulary) -> Vocabulary:
-    """The prompts that training on this split may name: its own categories, nothing held out."""
-    return restrict_vocabulary(vocabulary, [category.id for category in split.categories])
+def embed_qat_prompts(qat_set: PreparedSplit, spec: DataPrepSpec, validation: EmbeddedVocabulary) -> EmbeddedVocabulary:
+    """The prompts of the QAT data: those of the validation annotations, or its own where `spec.qat_prompts` says so.
+
+    The first rows are the names in order; synonyms and the padding prompt follow.
+    """
+    own = spec.qat_prompts
+    if own is None:
+        return validation
+    vocabulary = qat_set.vocabulary
+    encoder = spec.text_encoders[own.text_encoder].build()
+    bank = bank_for_training(encoder, vocabulary, own.synonyms, own.padding_prompt, own.cache)
+    return EmbeddedVocabulary(vocabulary, bank)
+
+
+def training_vocabulary(split: PreparedSplit, vocabulary: Vocabulary, prompt_split: str | None = None) -> Vocabulary:
+    """The prompts that training on this split may name: its own categories, and those of a named vocabulary split.
+
+    Raises ValueError for a split that the vocabulary does not have.
+    """
+    chosen = {category.id for category in split.categories}
+    if prompt_split is not None:
+        if prompt_split not in vocabulary.splits:
+            raise ValueError(
+                f"prompt_split names a split of the vocabulary ({', '.join(vocabulary.splits) or 'it has none'}); got "
+                f"{prompt_split!r}. Leave it out to ask only about the data's own categories."
+            )
+        chosen |= set(vocabulary.splits[prompt_split])
+    return restrict_vocabulary(vocabulary, sorted(chosen))

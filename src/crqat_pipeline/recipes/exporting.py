@@ -9,8 +9,9 @@ import torch
 
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
+from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.packed import read_packed, write_packed
-from crqat_pipeline.recipes.detector_state import rebuild
+from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild
 from crqat_pipeline.recipes.specs import ExportSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint
@@ -22,7 +23,7 @@ def pack_student(
     student: Checkpoint, text_bank: TextBank, encoder: TextEncoderSpec, image_size_px: int
 ) -> Callable[[Path], object]:
     """A writer that puts the packed file where it is told; the file says how to make its input and new embeddings."""
-    rebuilt = rebuild(student)
+    rebuilt = _deployed(student)
     quantization = rebuilt.quantization
     if quantization is None:
         raise ValueError(
@@ -52,7 +53,7 @@ def pack_student(
 @torch.inference_mode()
 def verify_packed(path: Path, student: Checkpoint, data: TrainingData, spec: ExportSpec) -> dict[str, float]:
     """Sizes, and the largest difference between the file read back and the student. Raises ValueError unless 0."""
-    expected, got = rebuild(student).detector, read_packed(path).build().eval()
+    expected, got = _deployed(student).detector, read_packed(path).build().eval()
     texts_KD = data.text_bank.embeddings_KD
     split = data.split.model_copy(update={"images": data.split.images[: spec.parity_images]})
     largest = 0.0
@@ -74,3 +75,14 @@ def verify_packed(path: Path, student: Checkpoint, data: TrainingData, spec: Exp
         "parity_images": len(split.images),
         "largest_difference": largest,
     }
+
+
+def _deployed(student: Checkpoint) -> RebuiltDetector:
+    """The student with biases that integer kernels hold exactly: the same one, if it has no pre-activation quantizers.
+
+    Packed file and graph share these biases, so what is measured of one holds for the other.
+    """
+    rebuilt = rebuild(student)
+    if rebuilt.quantization is not None:
+        align_biases(rebuilt.detector)
+    return rebuilt

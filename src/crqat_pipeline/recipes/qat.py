@@ -17,7 +17,7 @@ from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.training_loader import training_batches
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
-from crqat_pipeline.quantization.batch_norm import reestimate_batch_norm
+from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, reestimate_batch_norm
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild, to_checkpoint
 from crqat_pipeline.recipes.scale_history import scale_details, scale_range, split_history
@@ -88,11 +88,13 @@ def run_stage(
     detector = rebuilt.detector.to(device)
     if spec.is_quantized:
         detector = quantize_parts(rebuilt, quantization, spec.parts, calibration, spec.loader, device)
-    train_only(detector, spec.parts, batch_norm="frozen" if spec.batch_norm == "frozen" else "live")
+    batch_norm: BatchNormPolicy = "frozen" if spec.batch_norm == "frozen" else "live"
+    train_only(detector, spec.parts, batch_norm=batch_norm, trains=spec.trains)
     split = data.split.part(*spec.data_window)
+    optimization = spec.optimization.for_images(len(split.images), spec.loader.batch_size)
     seed = derive_seed(run.seed, spec.name)
 
-    prompts = training_vocabulary(split, data.vocabulary)
+    prompts = training_vocabulary(split, data.vocabulary, spec.prompt_split)
 
     def batches(first: int, count: int) -> Iterator[DetectionBatch]:
         return training_batches(split, data.images, data.text_bank, prompts, spec.loader, seed, first, count)
@@ -100,7 +102,7 @@ def run_stage(
     result = train(
         DistillationTask(detector, frozen_teacher, spec.distillation),
         batches,
-        spec.optimization,
+        optimization,
         label=spec.name,
         resume_folder=resume_folder,
         fingerprint=fingerprint(spec, quantization, run, split, digest(student.tensors), digest(teacher.tensors)),
@@ -123,7 +125,7 @@ def run_stage(
         parts,
         stage=spec.name,
         seed=run.seed,
-        num_steps=spec.optimization.num_steps,
+        num_steps=optimization.num_steps,
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
     history, scales = split_history(result.history)

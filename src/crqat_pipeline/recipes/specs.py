@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
 from crqat_pipeline.distillation.objective import DistillationSpec
+from crqat_pipeline.export.onnx.model import OnnxSpec
+from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.text_encoders.table import TextEncoderSpec
 from crqat_pipeline.training.spec import OptimizationSpec
 
@@ -45,6 +48,15 @@ class NamedBuilderSpec(_Spec):
     options: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of its builder")
 
 
+class QatPromptsSpec(_Spec):
+    """The prompts of QAT data that has a vocabulary of its own."""
+
+    text_encoder: str = Field(description="Which of text_encoders embeds them")
+    synonyms: bool = Field(default=True, description="Embed every name of a category, not the first alone")
+    padding_prompt: str | None = Field(default=None, description="Embed this one too, as the loaders' padding_prompt")
+    cache: Path | None = Field(default=None, description="Folder that keeps embeddings, so that a killed run goes on")
+
+
 class DataPrepSpec(_Spec):
     """Which images and prompts the stages see."""
 
@@ -55,10 +67,14 @@ class DataPrepSpec(_Spec):
     lvis_text_encoder: str | None = Field(
         default=None, description="Which of them embeds the LVIS vocabulary, where it is another one"
     )
+    qat_prompts: QatPromptsSpec | None = Field(
+        default=None, description="Where the QAT data names other prompts than the validation annotations do"
+    )
 
     @model_validator(mode="after")
     def _encoders_are_described(self) -> Self:
-        for name in (self.text_encoder, self.lvis_text_encoder or self.text_encoder):
+        asked = (self.qat_prompts.text_encoder,) if self.qat_prompts else ()
+        for name in (self.text_encoder, self.lvis_text_encoder or self.text_encoder, *asked):
             if name not in self.text_encoders:
                 raise ValueError(
                     f"text_encoder names one of text_encoders ({', '.join(self.text_encoders)}); got {name!r}"
@@ -93,6 +109,12 @@ class QatStageSpec(_Spec):
     data_window: tuple[float, float] = Field(
         default=(0.0, 1.0), description="Range of the QAT images that this stage sees, as fractions"
     )
+    trains: Literal["weights", "correction"] = Field(
+        default="weights", description="correction: only gain and shift per channel (EMA+QC, Gupta & Asthana)"
+    )
+    prompt_split: str | None = Field(
+        default=None, description="Split of the vocabulary whose prompts are asked about beside the data's own"
+    )
     batch_norm: Literal["frozen", "live", "re_estimated"] = Field(
         default="frozen",
         description="Running statistics of trained parts: kept, updated, or updated and measured again at the end",
@@ -116,10 +138,30 @@ class PtqSpec(_Spec):
 
 
 class ExportSpec(_Spec):
-    """How the packed file is proved equal to the student."""
+    """What is written beside the packed file, and how both are proved equal to the student."""
 
     image_size_px: int = Field(ge=32, description="Side of the letterboxed input, in pixels")
     parity_images: int = Field(default=32, ge=1, description="Calibration images compared output by output")
+    onnx: OnnxSpec | None = Field(default=None, description="The ONNX graph; null writes an empty file in its place")
+
+    @model_validator(mode="after")
+    def _onnx_can_be_made(self) -> Self:
+        if self.onnx is None:
+            return self
+        try:
+            require_onnx()
+        except ValueError as error:
+            raise ValueError(f"{error} Or switch it off: int4_export.onnx=null") from error
+        if self.onnx.image_size_px not in (None, (self.image_size_px, self.image_size_px)):
+            raise ValueError(
+                f"onnx.image_size_px is [{self.image_size_px}, {self.image_size_px}] as image_size_px says, or absent "
+                f"for any size; got {list(self.onnx.image_size_px or ())}"
+            )
+        if (self.onnx.batch_size or 1) > self.parity_images:
+            raise ValueError(
+                f"a graph for {self.onnx.batch_size} images needs as many parity_images; got {self.parity_images}"
+            )
+        return self
 
 
 class EvaluationSpec(_Spec):
@@ -128,10 +170,17 @@ class EvaluationSpec(_Spec):
     image_size_px: int = Field(ge=32, description="Side of the letterboxed input, in pixels")
     batch_size: int = Field(default=25, ge=1)
     score_threshold: float = Field(default=0.001, ge=0, lt=1, description="On the sigmoid score")
-    max_detections: int = Field(default=300, ge=1, description="Per image: 300 for COCO and LVIS protocols")
+    max_detections: int = Field(
+        default=300, ge=1, description="Per image: 300 for COCO and LVIS protocols, 1000 for lvis-fixed"
+    )
+    lvis_protocol: Literal["lvis", "lvis-fixed"] = Field(
+        default="lvis", description="Of the LVIS figures; lvis-fixed is the paper's"
+    )
     backend: Literal["reference", "fast"] = Field(default="reference", description="reference: pycocotools, lvis")
     processes: int = Field(default=1, ge=1, description="Processes that score; they change no figure")
     on_training_images: bool = Field(default=False, description="Also score the QAT images (COCO protocol)")
     alignment_images: int = Field(default=100, ge=1, description="Images for the distances to the teacher's embeddings")
     gallery_images: int = Field(default=6, ge=0, description="Images drawn side by side in the report")
     gallery_threshold: float = Field(default=0.3, gt=0, lt=1, description="Score from which a detection is drawn")
+    heat_map_images: int = Field(default=4, ge=0, description="Images drawn as maps of similarity to their classes")
+    latency_calls: int = Field(default=15, ge=1, description="Timed calls of one image per form, on one thread")

@@ -44,12 +44,13 @@ def make_teacher(
     detector.to(device).train()
     seed = derive_seed(run.seed, "teacher")
     prompts = training_vocabulary(data.split, data.vocabulary)
+    optimization = spec.optimization.for_images(len(data.split.images), spec.loader.batch_size)
     result = train(
         SupervisedTask(detector),
         lambda first, count: training_batches(
             data.split, data.images, data.text_bank, prompts, spec.loader, seed, first, count
         ),
-        spec.optimization,
+        optimization,
         label="teacher",
         resume_folder=resume_folder,
         fingerprint=fingerprint("teacher", row, spec, run, data.split, data.text_bank.encoder),
@@ -57,7 +58,7 @@ def make_teacher(
         device=device,
     )
     checkpoint = to_checkpoint(
-        result.tensors, row, None, (), stage="teacher", seed=run.seed, num_steps=spec.optimization.num_steps
+        result.tensors, row, None, (), stage="teacher", seed=run.seed, num_steps=optimization.num_steps
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
     return StageResult(checkpoint, metrics, result.history)

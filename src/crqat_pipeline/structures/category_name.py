@@ -22,10 +22,12 @@ def prompt_names(category: Mapping[str, Any]) -> tuple[str, ...]:
     """All names of a category, first name first, without repeats.
 
     The names are LVIS's `synonyms` in their order, else `name`. One entry may hold several names: Objects365's
-    "Cabinet/shelf", LVIS's "monitor_(computer_equipment) computer_monitor".
+    "Cabinet/shelf", LVIS's "monitor_(computer_equipment) computer_monitor". A phrase of a caption is said as it is.
     Raises ValueError if no name is left.
     """
     entries = category.get("synonyms") or [category.get("name", "")]
+    if category.get("is_phrase") and str(entries[0]).strip():
+        return (str(entries[0]),)
     parts = (part for entry in entries for part in _SEVERAL_NAMES.split(str(entry)))
     names = tuple(dict.fromkeys(filter(None, map(plain_name, parts))))
     if not names:

@@ -1,7 +1,7 @@
 """What a detector returns, and what is left of it after post-processing.
 
-Shape letters: B images, N regions, K prompts, D embedding, P positives of a batch, M detections of one image, R bins per
-box side.
+Shape letters: B images, N regions, K prompts, D embedding, P positives of a batch, M detections of one image,
+R bins per box side.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class DetectorOutput:
 
     class_logits_BNK: score logits. boxes_BN4: pixel xyxy of the input image. region_embeddings_BND: the
     embeddings that are compared with text (before normalization). text_embeddings: (K, D) or (B, K, D) as given.
-    features: named feature maps of backbone and neck, filled on request only. box_bins_BN4R: logits over the distance of
-    each side (left, top, right, bottom), of families that predict a distribution.
+    features: named feature maps of backbone and neck, filled on request only. box_bins_BN4R: logits over the distance
+    of each side (left, top, right, bottom), of families that predict a distribution.
     family: tensors that only the detector's own loss and assigner read.
     """
 

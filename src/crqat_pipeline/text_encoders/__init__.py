@@ -3,13 +3,14 @@
 from crqat_pipeline.text_encoders.cache import CachedTextEncoder
 from crqat_pipeline.text_encoders.protocol import TextEncoder
 from crqat_pipeline.text_encoders.table import TEXT_ENCODERS, TextEncoderSpec, build_text_encoder
-from crqat_pipeline.text_encoders.vocabulary_bank import bank_of_names, bank_of_synonyms
+from crqat_pipeline.text_encoders.vocabulary_bank import bank_for_training, bank_of_names, bank_of_synonyms
 
 __all__ = [
     "TEXT_ENCODERS",
     "CachedTextEncoder",
     "TextEncoder",
     "TextEncoderSpec",
+    "bank_for_training",
     "bank_of_names",
     "bank_of_synonyms",
     "build_text_encoder",

@@ -60,6 +60,8 @@ def train(
     average's, where one is kept). Raises NonFiniteLossError.
     """
     started = perf_counter()
+    if spec.num_steps < 1:
+        raise ValueError(f"Training needs a number of steps; got {spec.num_epochs} epochs. Call spec.for_images first.")
     tracker = tracker or NullTracker()
     detector = task.detector
     optimizer = build_optimizer(detector, spec, quantizer_parameters)

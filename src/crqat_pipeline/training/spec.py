@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class OptimizationSpec(BaseModel):
@@ -12,7 +13,10 @@ class OptimizationSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_steps: int = Field(ge=1, description="Optimizer steps")
+    num_steps: int = Field(default=0, ge=0, description="Optimizer steps; absent where num_epochs says how many")
+    num_epochs: float | None = Field(
+        default=None, gt=0, description="Passes over the images of the stage, instead of num_steps"
+    )
     learning_rate: float = Field(gt=0, description="Peak rate of the weights; 1.5e-5 in the paper at batch 48")
     quantizer_rate_factor: float = Field(
         default=0.1, gt=0, description="Rate of quantizer steps and zero points relative to the weights (paper: 0.1)"
@@ -33,3 +37,24 @@ class OptimizationSpec(BaseModel):
     autocast: Literal["float32", "bfloat16"] = Field(default="float32", description="Precision of the forward pass")
     log_every_steps: int = Field(default=10, ge=1, description="Steps between two points of the loss curves")
     checkpoint_every_steps: int = Field(default=100, ge=1, description="Steps between two resumable checkpoints")
+
+    @field_validator("num_steps", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return 0 if value is None else value  # an environment takes back a num_steps of conf/base with null
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> Self:
+        if (self.num_steps > 0) == (self.num_epochs is not None):
+            raise ValueError(
+                f"give num_steps (at least 1) or num_epochs, not both; got {self.num_steps} and {self.num_epochs}. An "
+                "environment takes one back with null"
+            )
+        return self
+
+    def for_images(self, num_images: int, batch_size: int) -> OptimizationSpec:
+        """The same with num_steps: as given, or as many as num_epochs over so many images take, rounded up."""
+        if self.num_epochs is None:
+            return self
+        steps = math.ceil(self.num_epochs * num_images / (batch_size * self.accumulation_steps))
+        return self.model_copy(update={"num_steps": steps, "num_epochs": None})

@@ -70,3 +70,16 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     upright = ImageFolder(tmp_path).open("turned.png")
     assert upright.size == (4, 6)
     assert np.asarray(upright)[0].tolist() == [[255, 0, 0]] * 4
+
+
+def test_folders_above_the_given_one_are_left_out_of_a_name(tmp_path: Path) -> None:
+    for name in ("patch8/a.png", "val2017/b.png", "c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(RED_LEFT).save(tmp_path / name)
+    folder = ImageFolder(tmp_path)
+    assert folder.locate("images/v1/patch8/a.png") == tmp_path / "patch8" / "a.png"  # Objects365
+    assert ImageFolder(tmp_path / "val2017").locate("val2017/b.png") == tmp_path / "val2017" / "b.png"  # LVIS
+    assert folder.open("train2017/c.png").size == (6, 4)
+    assert folder.path("train2017/c.png") == tmp_path / "train2017" / "c.png"  # where it would be written
+    with pytest.raises(ImageFileError, match=r"'images/v1/patch9/a\.png' does not exist"):
+        folder.open("images/v1/patch9/a.png")

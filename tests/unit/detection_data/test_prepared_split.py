@@ -88,3 +88,8 @@ def test_impossible_requests_are_refused() -> None:
 def test_lvis_images_are_named_by_their_url() -> None:
     assert image_file_name({"coco_url": "http://host/val2017/000000000139.jpg"}) == "val2017/000000000139.jpg"
     assert image_file_name({"file_name": "a/b.jpg", "coco_url": "http://host/c/d.jpg"}) == "a/b.jpg"
+
+
+def test_coco_images_are_named_with_the_folder_of_their_url() -> None:
+    assert image_file_name({"file_name": "d.jpg", "coco_url": "http://host/val2017/d.jpg"}) == "val2017/d.jpg"
+    assert image_file_name({"file_name": "e.jpg", "coco_url": "http://host/val2017/d.jpg"}) == "e.jpg"

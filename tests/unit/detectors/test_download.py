@@ -12,6 +12,7 @@ import pytest
 
 from crqat_pipeline.detectors.weights import WeightsRefused, local_file
 from crqat_pipeline.detectors.weights import resumable as resumable_module
+from crqat_pipeline.detectors.weights.download import cached_file
 from crqat_pipeline.detectors.weights.resumable import fetch_resumable
 
 CONTENT = bytes(range(256)) * 40
@@ -105,3 +106,16 @@ def test_addresses_that_cannot_work_are_refused(tmp_path: Path) -> None:
 
 def test_a_path_is_itself() -> None:
     assert local_file("some/where.pt") == Path("some/where.pt")
+
+
+def test_what_is_here_is_told_without_a_network(tmp_path: Path) -> None:
+    url = "https://host/w.pt"
+    assert cached_file(url, tmp_path) is None
+    target = tmp_path / hashlib.sha256(url.encode()).hexdigest()[:16] / "w.pt"
+    target.parent.mkdir()
+    target.write_bytes(CONTENT)
+    assert cached_file(f"{url}#sha256={DIGEST}", tmp_path) == target
+    assert cached_file(tmp_path / "own.pt") == tmp_path / "own.pt"
+    assert cached_file("hf://nobody/nothing/w.pt") is None
+    with pytest.raises(ValueError, match="hub address"):
+        cached_file("hf://nobody")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from crqat_pipeline.distillation.pkd import pkd_loss
 
@@ -27,6 +28,46 @@ def test_ignores_magnitude_and_offset_of_each_channel():
     teacher = maps(2)
     student = {name: 7 * value + 3 for name, value in teacher.items()}
     assert pkd_loss(student, teacher).item() == pytest.approx(0, abs=1e-9)
+
+
+def plain_loss(student, teacher):
+    """The same by autograd alone."""
+
+    def standardized(x):
+        centred = x - x.mean((0, 2, 3), keepdim=True)
+        return centred / (centred.square().mean((0, 2, 3), keepdim=True).sqrt() + 1e-6)
+
+    return sum(0.5 * F.mse_loss(standardized(student[name]), standardized(teacher[name])) for name in teacher)
+
+
+def test_loss_and_gradient_equal_those_of_autograd():
+    student = {name: (value + 0.3 * maps(1)[name]).requires_grad_() for name, value in maps(0).items()}
+    again = {name: value.detach().clone().requires_grad_() for name, value in student.items()}
+    got, expected = 3 * pkd_loss(student, maps(0)), 3 * plain_loss(again, maps(0))
+    assert got.item() == pytest.approx(expected.item(), rel=1e-6)
+    got.backward()
+    expected.backward()
+    for name, value in student.items():
+        assert (value.grad - again[name].grad).abs().max() <= 1e-5 * again[name].grad.abs().max()
+
+
+def test_a_constant_channel_gets_no_gradient_and_no_nan():
+    student = maps(0)
+    student["c3"][:, 1] = 0.0
+    student = {name: value.requires_grad_() for name, value in student.items()}
+    loss = pkd_loss(student, maps(1))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.equal(student["c3"].grad[:, 1], torch.zeros(2, 6, 6))
+    assert student["c3"].grad[:, 0].abs().max() > 0
+
+
+def test_half_precision_maps_get_half_precision_gradients():
+    student = {name: value.bfloat16().requires_grad_() for name, value in maps(0).items()}
+    loss = pkd_loss(student, {name: value.bfloat16() for name, value in maps(1).items()})
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert all(value.grad.dtype == torch.bfloat16 for value in student.values())
 
 
 def test_gives_the_teacher_no_gradient():

@@ -67,10 +67,10 @@ def test_a_quantized_similarity_stays_as_it_was_trained():
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
-def test_every_form_is_a_valid_model_of_opset_21(form):
+def test_every_form_is_a_valid_model_of_its_opset(form):
     model = build_onnx(small_student(minmax_spec(pre_activation_bits=8)), OnnxSpec(form=form))
     onnx.checker.check_model(model, full_check=form != "fast")
-    assert {entry.domain: entry.version for entry in model.opset_import}[""] == 21
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == FORMS[form].opset
     facts = json.loads({entry.key: entry.value for entry in model.metadata_props}["crqat"])
     assert (facts["form"], facts["format_version"], facts["embedding_dim"]) == (form, 1, 64)
     assert facts["wide_layers"] == []
@@ -105,11 +105,35 @@ def test_a_negated_lowest_code_falls_back_to_int8():
         assert stored["backbone.stage1.csp.exit.conv.weight_codes"].data_type == onnx.TensorProto.INT4
 
 
-def test_eight_bit_layers_are_named_as_wide():
-    model = build_onnx(small_student(minmax_spec("8-8-8")), OnnxSpec(form="fast"))
+def test_eight_bit_layers_are_named_as_wide_and_stored_unsigned():
+    student = small_student(minmax_spec("8-8-8"))
+    model = build_onnx(student, OnnxSpec(form="fast"))
     facts = json.loads({entry.key: entry.value for entry in model.metadata_props}["crqat"])
     assert "backbone.stage1.down.conv" in facts["wide_layers"]
     assert len(facts["wide_layers"]) == 54
+    assert facts["wide_weights"] == "uint8"
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    layer, norm = student.backbone.stage1.down.conv, student.backbone.stage1.down.bn
+    expected = layer.weight_quantizer.codes(layer.weight) * norm.weight.detach().sign()[:, None, None, None]
+    raised = stored["backbone.stage1.down.conv.weight_codes"]
+    assert raised.dtype == np.uint8
+    assert np.array_equal(raised.astype(int) - 128, expected.numpy().astype(int))
+    assert (stored["backbone.stage1.down.conv.weight_zero_point"] == 128).all()
+
+
+def test_the_tensorrt_form_has_signed_bytes_without_zero_points():
+    model = build_onnx(small_student(minmax_spec()), OnnxSpec(form="tensorrt"))
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    assert not {onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.UINT8} & set(kinds.values())
+    pairs = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    assert len(pairs) > 40
+    assert {node.input[2] for node in pairs} == {"scalar/int8/0"}
+    assert kinds["backbone.stage1.down.conv.weight_codes"] == onnx.TensorProto.INT8
+
+
+def test_auto_takes_the_form_that_fits():
+    model = build_onnx(small_student(minmax_spec()), OnnxSpec())
+    assert json.loads({entry.key: entry.value for entry in model.metadata_props}["crqat"])["form"] == "openvino"
 
 
 def test_suppression_in_the_graph_keeps_what_torchvision_keeps():

@@ -1,8 +1,11 @@
 """Environments change single values, and whole rows of tables."""
 
+import pytest
+import yaml
+from kedro.config import MissingConfigException
 from mlflow.tracking import MlflowClient
 
-from crqat_pipeline.hooks.environment_merge import merged
+from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader, merged
 
 
 def test_siblings_stay():
@@ -39,3 +42,44 @@ def test_the_base_is_left_alone():
     base = {"a": {"b": 1}}
     merged(base, {"a": {"b": 2}})
     assert base == {"a": {"b": 1}}
+
+
+@pytest.fixture
+def loader(tmp_path):
+    """Makes a loader over conf/ files given as {"base/globals": {...}}."""
+
+    def make(files, env):
+        for name, content in files.items():
+            path = tmp_path / f"{name}.yml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return EnvironmentConfigLoader(str(tmp_path), env=env, base_env="base", default_run_env="local")
+
+    return make
+
+
+FILES = {
+    "base/globals": {"data_root": "data"},
+    "base/parameters": {"train": {"steps": 1, "rate": 0.5}},
+    "shared/globals": {"size": "none", "factor": 3},
+    "shared/parameters": {"_rate": 0.25, "train": {"steps": "${globals:factor}", "rate": "${_rate}"}},
+    "large/globals": {"extends": "shared", "size": "l", "data_root": "data/l"},
+}
+
+
+def test_an_environment_starts_from_the_one_it_extends(loader):
+    large = loader(FILES, "large")
+    assert large["globals"] == {"data_root": "data/l", "size": "l", "factor": 3, "extends": "shared"}
+    assert large["parameters"] == {"train": {"steps": 3, "rate": 0.25}}
+    assert loader({"large/parameters": {"train": {"rate": 9}}}, "large")["parameters"]["train"]["rate"] == 9
+
+
+def test_an_environment_without_a_parent_is_as_before(loader):
+    assert loader(FILES | {"small/globals": {}}, "small")["parameters"] == {"train": {"steps": 1, "rate": 0.5}}
+
+
+def test_a_parent_that_is_missing_or_has_a_parent_is_refused(loader):
+    with pytest.raises(MissingConfigException, match="does not exist"):
+        loader(FILES | {"large/globals": {"extends": "shard"}}, "large")["parameters"]
+    with pytest.raises(MissingConfigException, match="extends large, which must not extend another"):
+        loader(FILES | {"larger/globals": {"extends": "large"}}, "larger")["parameters"]

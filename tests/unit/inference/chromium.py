@@ -12,6 +12,17 @@ import time
 from pathlib import Path
 
 EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1300,1400",
+)
 
 
 class Browser:
@@ -21,11 +32,10 @@ class Browser:
         from websockets.sync.client import connect
 
         self._process = subprocess.Popen(
-            [EXECUTABLE, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
-             f"--user-data-dir={folder}", "--window-size=1300,1400", "about:blank"],
+            [EXECUTABLE, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         port_file = Path(folder) / "DevToolsActivePort"
         self._wait(port_file.exists, "Chromium did not start")
         self._wait(lambda: len(port_file.read_text().split()) == 2, "Chromium opened no port")
@@ -58,7 +68,7 @@ class Browser:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def wait_for(self, script, seconds=60):
+    def wait_for(self, script, seconds=240):
         return self._wait(lambda: self.evaluate(script), f"never true: {script}", seconds)
 
     def upload(self, selector, path):
@@ -80,7 +90,7 @@ class Browser:
         self._process.wait(timeout=20)
 
     @staticmethod
-    def _wait(condition, complaint, seconds=30):
+    def _wait(condition, complaint, seconds=120):
         end = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < end, complaint

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
 from crqat_pipeline.inference import Predictor
 from crqat_pipeline.inference.onnx_model import OnnxModel
-from crqat_pipeline.inference.saturation import is_saturating, warn_of_saturation
+from crqat_pipeline.inference.saturation import is_saturating, self_test, warn_of_saturation
 from crqat_pipeline.structures.vocabulary import TextBank
 
 BANK = TextBank(("red lamp", "stray cat", "moon"), torch.randn(3, 64), "test", is_normalized=False)
@@ -95,5 +96,21 @@ def test_the_saturation_test_speaks_up_where_it_must(tmp_path, monkeypatch, recw
     warn_of_saturation(tmp_path / "m.onnx", 3)
     assert len(recwarn) == 0
     monkeypatch.setattr("crqat_pipeline.inference.saturation.is_saturating", lambda: True)
-    with pytest.warns(RuntimeWarning, match=r"m\.onnx has 3 layers of full 8-bit codes.*7-bit weights"):
+    with pytest.warns(RuntimeWarning, match=r"m\.onnx has 3 layers of full 8-bit codes.*Export it again"):
         warn_of_saturation(tmp_path / "m.onnx", 3)
+
+
+def test_the_self_test_is_one_line_about_this_cpu_and_this_graph(monkeypatch):
+    assert self_test(0).startswith("self-test: ")
+    for is_wrong, text in (
+        (True, r"this CPU \(no VNNI\) saturates.*54 layers"),
+        (False, r"without saturation.*54 layers"),
+    ):
+        monkeypatch.setattr("crqat_pipeline.inference.saturation.is_saturating", lambda is_wrong=is_wrong: is_wrong)
+        assert re.search(text, self_test(54))
+
+
+def test_the_empty_file_of_a_switched_off_export_says_so(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"m\.onnx is empty: ONNX export was off \(int4_export\.onnx: null\)"):
+        OnnxModel(tmp_path / "m.onnx")

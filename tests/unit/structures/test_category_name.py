@@ -28,6 +28,11 @@ def test_one_entry_may_hold_several_names() -> None:
     assert prompt_names({"name": glued, "synonyms": [glued]}) == ("monitor", "computer monitor")
 
 
+def test_a_phrase_is_said_as_it_is() -> None:
+    assert prompt_names({"name": "black/white cat (left)", "is_phrase": True}) == ("black/white cat (left)",)
+    assert prompt_names({"synonyms": ["a_b"], "is_phrase": True}) == ("a_b",)
+
+
 def test_a_category_without_a_name_is_refused() -> None:
     with pytest.raises(ValueError, match="has no name"):
         prompt_names({"id": 3, "name": " "})

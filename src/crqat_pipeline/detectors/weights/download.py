@@ -42,6 +42,24 @@ def local_file(source: str | Path, cache: Path | None = None) -> Path:
     return path
 
 
+def cached_file(source: str | Path, cache: Path | None = None) -> Path | None:
+    """The file that local_file would give without a network; None where it would have to download.
+
+    Digests are not checked. Raises ValueError for an address that cannot be one.
+    """
+    address = str(source).partition("#")[0]
+    if address.startswith("hf://"):
+        from huggingface_hub import try_to_load_from_cache
+
+        repo_id, name, revision = _hub_parts(address)
+        found = try_to_load_from_cache(repo_id, name, revision=revision)
+        return Path(found) if isinstance(found, str) else None
+    if address.startswith(("https://", "http://")):
+        target = _web_target(address, cache or _default_cache())
+        return target if target.is_file() else None
+    return Path(address)
+
+
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:
@@ -53,27 +71,38 @@ def _default_cache() -> Path:
     return Path(chosen) if chosen else Path.home() / ".cache" / "crqat"
 
 
-def _from_hub(address: str) -> Path:
+def _hub_parts(address: str) -> tuple[str, str, str | None]:
+    """Repository, file and revision of hf://owner/repository/file[@revision]."""
     parts = address.removeprefix("hf://").split("/", 2)
     if len(parts) < 3 or not all(parts):
         raise ValueError(f"A hub address is hf://owner/repository/file[@revision]; got {address}.")
     owner, repository, rest = parts
     name, _, revision = rest.partition("@")
+    return f"{owner}/{repository}", name, revision or None
+
+
+def _from_hub(address: str) -> Path:
     from huggingface_hub import hf_hub_download, hf_hub_url
 
-    repo_id = f"{owner}/{repository}"
+    repo_id, name, revision = _hub_parts(address)
     try:
-        return Path(hf_hub_download(repo_id, name, revision=revision or None))
+        return Path(hf_hub_download(repo_id, name, revision=revision))
     except Exception as error:  # the hub raises many unrelated types; all mean "no file"
-        url = hf_hub_url(repo_id, name, revision=revision or None)
+        url = hf_hub_url(repo_id, name, revision=revision)
         raise OSError(_manual_way(address, error, url)) from error
 
 
-def _from_web(url: str, cache: Path, expected: str | None) -> Path:
+def _web_target(url: str, cache: Path) -> Path:
+    """Where the download of this address is kept."""
     name = Path(unquote(urlsplit(url).path)).name
     if not name:
         raise ValueError(f"{url} names no file. Give the address of a weight file.")
-    target = cache / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+    return cache / hashlib.sha256(url.encode()).hexdigest()[:16] / name
+
+
+def _from_web(url: str, cache: Path, expected: str | None) -> Path:
+    target = _web_target(url, cache)
+    name = target.name
     record = target.with_name(f"{name}.sha256")
     if target.is_file() and record.is_file() and record.read_text() == sha256_of(target):
         return target

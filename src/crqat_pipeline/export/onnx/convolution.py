@@ -46,12 +46,17 @@ def integer_values(emission: Emission, name: str, weight: IntegerWeight, grid: C
 
     Byte forms store int4 codes, widened to int8 when the model is loaded and multiplied there by `weight.multiplier`:
     the integer kernel rounds the bias to input scale * weight scale, and a finer weight scale makes that finer too.
+    A layer whose pairs of products leave 16 bits is stored as uint8: CPUs without VNNI saturate signed weights there.
     """
     graph = emission.graph
-    if weight.is_wide(grid.max_code):
-        emission.wide_layers.append(name)
     multiplier = weight.multiplier if emission.form.has_byte_activations else 1
     scale = graph.constant(weight.scale_O / multiplier, f"{name}.weight_scale")
+    if emission.form.is_symmetric:
+        codes = graph.constant(weight.codes, f"{name}.weight_codes")
+        return graph.node("DequantizeLinear", codes, scale, name=f"{name}.weight", axis=0)
+    if weight.is_wide(grid.max_code):
+        emission.wide_layers.append(name)
+        return _unsigned(emission, name, weight.codes * multiplier, scale)
     if not weight.fits_four_bits:
         codes = graph.constant(weight.codes * multiplier, f"{name}.weight_codes")
     else:
@@ -70,7 +75,7 @@ def _bias(emission: Emission, name: str, weight: IntegerWeight, input_scale: flo
     graph = emission.graph
     if weight.bias_O is None:
         return []
-    if not quantizer:
+    if not quantizer or emission.form.is_symmetric:
         return [graph.constant(weight.bias_O, f"{name}.bias")]
     if emission.form.has_byte_activations:
         unit_O = bias_unit(weight, input_scale)
@@ -97,6 +102,14 @@ def is_integer(emission: Emission, conv: nn.Module) -> bool:
         return False
     quantizers = (conv.weight_quantizer, conv.input_quantizer)
     return all(quantizer is not None and quantizer.is_on for quantizer in quantizers)
+
+
+def _unsigned(emission: Emission, name: str, codes: Tensor, scale: str) -> str:
+    """The same values from codes raised by 128."""
+    graph = emission.graph
+    raised = graph.constant((codes.to(torch.int16) + 128).to(torch.uint8), f"{name}.weight_codes")
+    middle = graph.constant(np.full(len(codes), 128, np.uint8), f"{name}.weight_zero_point")
+    return graph.node("DequantizeLinear", raised, scale, middle, name=f"{name}.weight", axis=0)
 
 
 def _widened(emission: Emission, codes: str, multiplier: int, name: str) -> str:

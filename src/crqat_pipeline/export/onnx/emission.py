@@ -104,7 +104,8 @@ class Emission:
             codes = self.codes(feature, grid)
             self.tap(quantizer, codes, "codes")
             return self.dequantized(codes, grid)
-        values = self._on_standard_grid(self.floats(feature), grid)
+        on_grid = self._on_symmetric_grid if self.form.is_symmetric else self._on_standard_grid
+        values = on_grid(self.floats(feature), grid)
         self.tap(quantizer, values, "values")
         return values
 
@@ -114,6 +115,20 @@ class Emission:
         scale, zero_point = self.graph.scalar(grid.scale), self.graph.uint4_scalar(grid.zero_point)
         codes = self.graph.node("QuantizeLinear", tensor, scale, zero_point, name=tensor)
         return self.graph.node("DequantizeLinear", codes, scale, zero_point, name=tensor)
+
+    def _on_symmetric_grid(self, tensor: str, grid: CodeGrid) -> str:
+        """int8 codes with zero point 0, clipped as floats; grids that int8 does not hold are rounded as floats."""
+        graph, low, high = self.graph, -grid.zero_point, grid.max_code - grid.zero_point
+        scale = graph.scalar(grid.scale)
+        if low >= -128 and high <= 127:
+            bounds = [graph.scalar(float(np.float32(bound * grid.scale))) for bound in (low, high)]
+            clipped = graph.node("Clip", tensor, *bounds, name=tensor)
+            zero = graph.scalar(0, np.int8)
+            codes = graph.node("QuantizeLinear", clipped, scale, zero, name=tensor)
+            return graph.node("DequantizeLinear", codes, scale, zero, name=tensor)
+        steps = graph.node("Round", graph.node("Div", tensor, scale, name=tensor), name=tensor)
+        kept = graph.node("Clip", steps, graph.scalar(float(low)), graph.scalar(float(high)), name=tensor)
+        return graph.node("Mul", kept, scale, name=tensor)
 
     def _once(self, key: Any, make: Callable[[], str]) -> str:
         if key not in self._made:

@@ -15,15 +15,18 @@ class Form:
     """is_quantized: False leaves every quantizer out (the full-precision network, for comparison).
 
     has_byte_activations: codes travel as uint8 with a Clip to their bits, which integer kernels understand; else
-    as UINT4, the plain statement of the numerics. has_pre_activation: keep the quantizer before the activation
-    function. uses_contrib_ops: may use onnxruntime's own operators.
+    as UINT4, the plain statement of the numerics. is_symmetric: int8 with zero point 0 for weights and activations, a
+    float Clip before. has_pre_activation: keep the quantizer before the activation function. uses_contrib_ops: may use
+    onnxruntime's own operators.
     """
 
     purpose: str
     is_quantized: bool = True
     has_byte_activations: bool = True
     has_pre_activation: bool = True
+    is_symmetric: bool = False
     uses_contrib_ops: bool = False
+    opset: int = 21
 
 
 FORMS: Mapping[str, Form] = MappingProxyType(
@@ -35,6 +38,12 @@ FORMS: Mapping[str, Form] = MappingProxyType(
             "the reference of the numerics for conversion tools; runs in floating point", has_byte_activations=False
         ),
         "openvino": Form("OpenVINO: as fast, without the pre-activation quantizer", has_pre_activation=False),
+        "tensorrt": Form(
+            "TensorRT (not run there yet): int8 Q/DQ without zero points, no 4-bit types, opset 18",
+            has_byte_activations=False,
+            is_symmetric=True,
+            opset=18,
+        ),
         "fp32": Form("the network without its quantizers, for comparison", is_quantized=False),
     }
 )

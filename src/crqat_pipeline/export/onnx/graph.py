@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 OPSET = 21
-IR_VERSION = 10
+IR_VERSIONS = {18: 8, 21: 10}
+"""The oldest version of the file format that knows each opset."""
 MICROSOFT = "com.microsoft"
 PRODUCER = "crqat-pipeline"
+IMAGES = "images"
+"""The first input of every graph."""
 
 
 class OnnxGraph:
     """Collects nodes; tensors are referred to by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int = OPSET) -> None:
+        self._opset = opset
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
         self._inputs: list[ValueInfoProto] = []
@@ -104,10 +108,11 @@ class OnnxGraph:
         used = {tensor for node in self._nodes for tensor in node.input}
         constants = [tensor for tensor in self._constants.values() if tensor.name in used]
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, constants)
-        opsets = [helper.make_opsetid("", OPSET)]
+        opsets = [helper.make_opsetid("", self._opset)]
         if any(node.domain == MICROSOFT for node in self._nodes):
             opsets.append(helper.make_opsetid(MICROSOFT, 1))
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER)
+        version = IR_VERSIONS[self._opset]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=version, producer_name=PRODUCER)
         helper.set_model_props(model, dict(metadata))
         checker.check_model(model)
         return model

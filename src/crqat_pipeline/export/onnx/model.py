@@ -8,14 +8,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.form import FORMS
-from crqat_pipeline.export.onnx.graph import OnnxGraph
+from crqat_pipeline.export.onnx.form_choice import FormName, chosen_form
+from crqat_pipeline.export.onnx.graph import IMAGES, OnnxGraph
 from crqat_pipeline.export.onnx.suppression import add_nms
 from crqat_pipeline.export.onnx.table import EMITTERS
 from crqat_pipeline.runtime.lookup import look_up
@@ -33,7 +34,7 @@ class OnnxSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    form: Literal["fast", "spec", "openvino", "fp32"] = Field("fast", description="Row of FORMS")
+    form: FormName = Field("auto", description="Row of FORMS; auto: the one that fits how the detector was trained")
     batch_size: int | None = Field(None, ge=1, description="Images per call; free when absent")
     image_size_px: tuple[int, int] | None = Field(
         None, description="Height and width in pixels, multiples of the detector's size divisor; free when absent"
@@ -64,12 +65,13 @@ def build_onnx(
     """
     from onnx import TensorProto
 
-    form = look_up(FORMS, spec.form, "ONNX form")
+    form_name = chosen_form(detector, spec.form)
+    form = look_up(FORMS, form_name, "ONNX form")
     _check(detector, spec, text_bank)
-    graph = OnnxGraph()
+    graph = OnnxGraph(form.opset)
     batch = spec.batch_size or "batch"
     height, width = spec.image_size_px or ("height", "width")
-    images = graph.input("images", (batch, 3, height, width), TensorProto.FLOAT)
+    images = graph.input(IMAGES, (batch, 3, height, width), TensorProto.FLOAT)
     num_prompts: int | str = "prompts"
     if spec.has_fixed_vocabulary:
         assert text_bank is not None
@@ -87,7 +89,8 @@ def build_onnx(
     if spec.has_embeddings:
         shape = (batch, "regions", detector.embedding_dim)
         graph.output(tensors.region_embeddings, "embeddings", shape, TensorProto.FLOAT)
-    facts = _facts(detector, spec, text_bank) | {"taps": emission.taps, "wide_layers": emission.wide_layers}
+    facts = _facts(detector, spec, form_name, text_bank) | {"taps": emission.taps, "wide_layers": emission.wide_layers}
+    facts["wide_weights"] = "uint8"
     facts["extra"] = dict(metadata or {})
     return graph.model("crqat_detector", {METADATA_KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)})
 
@@ -106,10 +109,12 @@ def _check(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank
         )
 
 
-def _facts(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank | None) -> dict[str, Any]:
+def _facts(
+    detector: OpenVocabularyDetector, spec: OnnxSpec, form_name: str, text_bank: TextBank | None
+) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "form": spec.form,
+        "form": form_name,
         "embedding_dim": detector.embedding_dim,
         "size_divisor_px": detector.size_divisor,
         "has_fixed_vocabulary": spec.has_fixed_vocabulary,

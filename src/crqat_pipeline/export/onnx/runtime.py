@@ -1,20 +1,22 @@
 """Run a graph in onnxruntime or OpenVINO, and ask what became of its convolutions.
 
-RUNTIMES: name -> runner. Both run on the CPU in float32 where they do not run integers.
+RUNTIMES: name -> how to open a graph in it. Both run on the CPU in float32 where they do not run integers.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.runtime.lookup import look_up
 
 Feeds = Mapping[str, np.ndarray]
@@ -29,8 +31,15 @@ class Execution:
     float_convolutions: int
 
 
-def run_onnxruntime(model: bytes, feeds: Feeds, outputs: Sequence[str], num_threads: int) -> Execution:
-    """With onnxruntime's default optimizations; the census reads the optimized graph."""
+class Opened(Protocol):
+    """A model made ready once: inputs by name (those it does not have are ignored) to its outputs and the census."""
+
+    def __call__(self, feeds: Feeds) -> Execution: ...
+
+
+def open_onnxruntime(model: bytes, outputs: Sequence[str], num_threads: int) -> Opened:
+    """With onnxruntime's default optimizations; the census reads the optimized graph. ValueError if not installed."""
+    require_onnx()
     import onnx
     import onnxruntime
 
@@ -41,25 +50,32 @@ def run_onnxruntime(model: bytes, feeds: Feeds, outputs: Sequence[str], num_thre
         optimized = Path(folder) / "optimized.onnx"
         options.optimized_model_filepath = str(optimized)
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        values = session.run(list(outputs), {entry.name: feeds[entry.name] for entry in session.get_inputs()})
         counts = Counter(node.op_type for node in onnx.load(optimized, load_external_data=False).graph.node)
-    return Execution(
-        dict(zip(outputs, values, strict=True)), counts["QLinearConv"], counts["Conv"] + counts["FusedConv"]
-    )
+    integers, floats = counts["QLinearConv"], counts["Conv"] + counts["FusedConv"]
+
+    def run(feeds: Feeds) -> Execution:
+        values = session.run(list(outputs), {entry.name: feeds[entry.name] for entry in session.get_inputs()})
+        return Execution(dict(zip(outputs, values, strict=True)), integers, floats)
+
+    return run
 
 
-def run_openvino(model: bytes, feeds: Feeds, outputs: Sequence[str], num_threads: int) -> Execution:
+def open_openvino(model: bytes, outputs: Sequence[str], num_threads: int) -> Opened:
     """On the CPU plug-in, float parts in float32 (it would choose bfloat16 where the CPU has it)."""
     compiled = compile_openvino(model, num_threads)
-    results = compiled({port.any_name: feeds[port.any_name] for port in compiled.inputs})
-    precisions = Counter(
-        str(node.get_rt_info()["runtimePrecision"].astype(str))
-        for node in compiled.get_runtime_model().get_ops()
-        if str(node.get_rt_info()["layerType"].astype(str)) == "Convolution"
-    )
-    integers = precisions["u8"] + precisions["i8"]
-    values = {name: np.array(results[compiled.output(name)], copy=True) for name in outputs}
-    return Execution(values, integers, sum(precisions.values()) - integers)
+
+    def run(feeds: Feeds) -> Execution:
+        results = compiled({port.any_name: feeds[port.any_name] for port in compiled.inputs})
+        precisions = Counter(
+            str(node.get_rt_info()["runtimePrecision"].astype(str))
+            for node in compiled.get_runtime_model().get_ops()
+            if str(node.get_rt_info()["layerType"].astype(str)) == "Convolution"
+        )
+        integers = precisions["u8"] + precisions["i8"]
+        values = {name: np.array(results[compiled.output(name)], copy=True) for name in outputs}
+        return Execution(values, integers, sum(precisions.values()) - integers)
+
+    return run
 
 
 def compile_openvino(model: bytes, num_threads: int) -> Any:
@@ -78,13 +94,24 @@ def compile_openvino(model: bytes, num_threads: int) -> Any:
     return core.compile_model(core.read_model(model), "CPU", settings)
 
 
-RUNTIMES: Mapping[str, Callable[[bytes, Feeds, Sequence[str], int], Execution]] = MappingProxyType(
-    {"onnxruntime": run_onnxruntime, "openvino": run_openvino}
+RUNTIMES: Mapping[str, Callable[[bytes, Sequence[str], int], Opened]] = MappingProxyType(
+    {"onnxruntime": open_onnxruntime, "openvino": open_openvino}
 )
+
+
+def runtime_for(form: str) -> str:
+    """The runtime that a form was made for; onnxruntime where OpenVINO is not installed."""
+    has_openvino = importlib.util.find_spec("openvino") is not None
+    return "openvino" if form == "openvino" and has_openvino else "onnxruntime"
+
+
+def open_model(model: bytes, outputs: Sequence[str], runtime: str = "onnxruntime", num_threads: int = 1) -> Opened:
+    """The model in a runtime, ready for any number of inputs. Raises ValueError for a runtime that is not there."""
+    return look_up(RUNTIMES, runtime, "runtime")(model, outputs, num_threads)
 
 
 def run_model(
     model: bytes, feeds: Feeds, outputs: Sequence[str], runtime: str = "onnxruntime", num_threads: int = 1
 ) -> Execution:
     """Outputs by name, and the census of convolutions."""
-    return look_up(RUNTIMES, runtime, "runtime")(model, feeds, outputs, num_threads)
+    return open_model(model, outputs, runtime, num_threads)(feeds)

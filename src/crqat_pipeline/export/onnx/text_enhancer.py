@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from crqat_pipeline.detectors.yolo_world.spec import LEVEL_STRIDES_PX
 from crqat_pipeline.detectors.yolo_world.text_enhancer import POOLED_SIDE, PooledAttention, TextEnhancer
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap
+from crqat_pipeline.export.onnx.graph import IMAGES
 from crqat_pipeline.export.onnx.operand import operand, product, scaled
 
 
@@ -35,10 +37,10 @@ def text_enhancer(emission: Emission, enhancer: TextEnhancer, text_XKD: str, map
     """T' = T + attention(T, pooled maps), (B, K, D)."""
     graph, name = emission.graph, emission.name(enhancer)
     pooled = []
-    for projection, feature in zip(enhancer.projections, maps, strict=True):
+    for projection, feature, stride_px in zip(enhancer.projections, maps, LEVEL_STRIDES_PX, strict=True):
         projected = emission.floats(emission.emit(projection, feature))
-        rows = pooled_strips(emission, projected, axis=2, name=name)
-        grid_BE33 = pooled_strips(emission, rows, axis=3, name=name)
+        rows = pooled_strips(emission, projected, stride_px, axis=2, name=name)
+        grid_BE33 = pooled_strips(emission, rows, stride_px, axis=3, name=name)
         pooled.append(graph.node("Reshape", grid_BE33, graph.integers(0, 0, -1), name=name))
     joined_BET = graph.node("Concat", *pooled, name=name, axis=2)
     tokens_BTE = graph.node("Transpose", joined_BET, name=name, perm=[0, 2, 1])
@@ -62,10 +64,15 @@ def text_enhancer(emission: Emission, enhancer: TextEnhancer, text_XKD: str, map
     return graph.node("Add", text_XKD, emission.emit(enhancer.proj, mixed_BKE), name=name)
 
 
-def pooled_strips(emission: Emission, tensor: str, *, axis: int, name: str) -> str:
-    """Adaptive max-pooling of one axis to 3 values; strip i covers [floor(i n / 3), ceil((i + 1) n / 3))."""
+def pooled_strips(emission: Emission, tensor: str, stride_px: int, *, axis: int, name: str) -> str:
+    """Adaptive max-pooling of one axis to 3 values; strip i covers [floor(i n / 3), ceil((i + 1) n / 3)).
+
+    n comes from the input image: where slices depend on the shape of what a quantized convolution computes, OpenVINO
+    2026.4 gives all its channels the scale of the first.
+    """
     graph = emission.graph
-    size = graph.node("Shape", tensor, name=name, start=axis, end=axis + 1)
+    side_px = graph.node("Shape", IMAGES, name=name, start=axis, end=axis + 1)
+    size = graph.node("Div", side_px, graph.integers(stride_px), name=name)
     three = graph.integers(POOLED_SIDE)
     strips = []
     for index in range(POOLED_SIDE):

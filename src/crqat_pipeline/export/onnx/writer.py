@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.model import OnnxSpec, build_onnx
+from crqat_pipeline.export.onnx.model import METADATA_KEY, OnnxSpec, build_onnx
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank
 
 
 @dataclass(frozen=True)
 class OnnxReport:
-    """file_bytes and sha256 of the whole file; form: row of FORMS."""
+    """file_bytes and sha256 of the whole file; form: row of FORMS; num_wide_layers: see Emission."""
 
     path: Path
     form: str
     file_bytes: int
     sha256: str
+    num_wide_layers: int
 
 
 def write_onnx(
@@ -34,11 +36,14 @@ def write_onnx(
 ) -> OnnxReport:
     """Export a detector (see `build_onnx`); the same detector and options give the same bytes.
 
-    text_bank: prompts to store in the file: as its vocabulary if the spec fixes it, else as its default one. Verify the
-    file with export.parity.check_codes.
+    text_bank: prompts to store in the file: as its vocabulary if the spec fixes it, else as its default one.
+    export.verified_onnx.write_verified_onnx also proves the file.
     """
     path, spec = Path(path), spec or OnnxSpec()
-    content = build_onnx(detector, spec, text_bank, extra_metadata).SerializeToString(deterministic=True)
+    model = build_onnx(detector, spec, text_bank, extra_metadata)
+    content = model.SerializeToString(deterministic=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-    return OnnxReport(path, spec.form, len(content), hashlib.sha256(content).hexdigest())
+    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY])
+    checksum = hashlib.sha256(content).hexdigest()
+    return OnnxReport(path, facts["form"], len(content), checksum, len(facts["wide_layers"]))

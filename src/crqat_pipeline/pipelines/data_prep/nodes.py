@@ -28,3 +28,11 @@ def embed_vocabularies(
     coco = data.embed(val, spec.encoder)
     lvis = data.embed(val_lvis, spec.lvis_encoder)
     return coco.vocabulary, coco.text_bank, lvis.vocabulary, lvis.text_bank
+
+
+def embed_qat_prompts(
+    spec: DataPrepSpec, qat_set: PreparedSplit, vocabulary: Vocabulary, text_bank: TextBank
+) -> tuple[Vocabulary, TextBank]:
+    """Prompts and embeddings of the QAT images: those of the COCO-format annotations, or their own."""
+    own = data.embed_qat_prompts(qat_set, spec, data.EmbeddedVocabulary(vocabulary, text_bank))
+    return own.vocabulary, own.text_bank

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.data_prep.nodes import embed_vocabularies, prepare_splits
+from crqat_pipeline.pipelines.data_prep.nodes import embed_qat_prompts, embed_vocabularies, prepare_splits
 
 
 def create_pipeline() -> Pipeline:
@@ -27,6 +27,12 @@ def create_pipeline() -> Pipeline:
             inputs=["params:data_prep", "data_report", "val_annotations", "val_annotations_lvis"],
             outputs=["vocabulary", "text_bank", "lvis_vocabulary", "lvis_text_bank"],
             name="embed_vocabularies",
+        ),
+        Node(
+            embed_qat_prompts,
+            inputs=["params:data_prep", "qat_set", "vocabulary", "text_bank"],
+            outputs=["qat_vocabulary", "qat_text_bank"],
+            name="embed_qat_prompts",
         ),
     ]
     return Pipeline(nodes, namespace="data_prep", prefix_datasets_with_namespace=False)

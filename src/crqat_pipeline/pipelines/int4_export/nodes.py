@@ -8,6 +8,7 @@ from pathlib import Path
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.recipes.exporting import pack_student, verify_packed
+from crqat_pipeline.recipes.onnx_exporting import export_onnx
 from crqat_pipeline.recipes.specs import DataPrepSpec, ExportSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint
@@ -29,6 +30,9 @@ def verify(
     vocabulary: Vocabulary,
     text_bank: TextBank,
     spec: ExportSpec,
-) -> dict[str, float]:
-    """Sizes of the file, and its distance from the student: 0."""
-    return verify_packed(path, student, TrainingData(calibration_set, images, vocabulary, text_bank), spec)
+) -> tuple[Callable[[Path], object], dict[str, float]]:
+    """The writer of the ONNX graph made from the packed file; sizes of both, and their distance from the student."""
+    data = TrainingData(calibration_set, images, vocabulary, text_bank)
+    packed_figures = verify_packed(path, student, data, spec)
+    graph, graph_figures = export_onnx(path, data, spec)
+    return graph, packed_figures | graph_figures

@@ -29,13 +29,15 @@ def compare(
     val_annotations: Mapping[str, Any],
     vocabulary: Vocabulary,
     text_bank: TextBank,
+    qat_vocabulary: Vocabulary,
+    qat_text_bank: TextBank,
     quantization: QuantSpec,
     spec: EvaluationSpec,
     run: RunSpec,
     resume_folder: Path,
 ) -> dict[str, dict[str, float]]:
     """COCO figures by calibration rule."""
-    calibration = TrainingData(calibration_set, qat_images, vocabulary, text_bank)
+    calibration = TrainingData(calibration_set, qat_images, qat_vocabulary, qat_text_bank)
     validation = TrainingData(val_set, val_images, vocabulary, text_bank)
     known = truth(val_annotations, vocabulary)
     metrics = compare_rules(teacher, calibration, validation, known, quantization, spec, run, resume_folder)

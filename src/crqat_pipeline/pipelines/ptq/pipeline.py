@@ -17,6 +17,8 @@ def create_pipeline() -> Pipeline:
         "val_annotations",
         "vocabulary",
         "text_bank",
+        "qat_vocabulary",
+        "qat_text_bank",
     )
     inputs = {name: name for name in names} | {
         "teacher": "teacher_checkpoint",

@@ -42,7 +42,9 @@ def create_pipeline() -> Pipeline:
         Node(prepare_tuning, inputs="tune_annotations", outputs="tune_set", name="prepare_tuning"),
         Node(
             run,
-            inputs={name: name for name in data} | parameters | {"folder": "study_folder", "rows": "study_rows", "tracker": "tracker"},
+            inputs={name: name for name in data}
+            | parameters
+            | {"folder": "study_folder", "rows": "study_rows", "tracker": "tracker"},
             outputs="study_cells",
             name="run",
         ),

@@ -29,13 +29,14 @@ def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec)
     lines += _grid(cells, study, compared)
     lines += _failures(cells)
     shown = [compared[name] for name in study.tables[0].methods if name in compared]
+    trained = [row for row in shown if study.methods[row.name].ptq_rule is None]  # PTQ would set the scale
     means = grid(cells, study, study.selection_metric)
     labels = {name: study.methods[name].label for name in means}
     return (
         "\n".join(lines),
-        differences_figure(shown),
+        differences_figure(trained),
         rates_figure({labels[name]: values for name, values in means.items()}, study.learning_rates),
-        alignment_figure(shown),
+        alignment_figure(trained),
     )
 
 
@@ -48,7 +49,8 @@ Written by `kedro run --pipelines=study`; do not edit. What follows from it: [fi
 
 Embedded benchmark, small detector, {bits} where a row says nothing else. Every method trains for
 {study.optimization.num_steps} steps of {study.loader.batch_size} images on the same images, with seeds {seeds}; each
-seed has a teacher of its own. Learning rates were chosen among {rates} on other seeds ({tuning_seeds}) and other images.
+seed has a teacher of its own. Learning rates were chosen among {rates} on other seeds ({tuning_seeds}) and other
+images.
 
 - AP in percent, mean ± standard deviation. Seen: categories of the QAT images; unseen: others that the teacher was
   trained on; novel: compositions that nobody was trained on.

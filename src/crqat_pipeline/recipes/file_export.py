@@ -1,0 +1,112 @@
+"""One model file as a proved ONNX file.
+
+Shape letters: B images, 3 RGB, H W pixels.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from crqat_pipeline.detection_data.letterbox import letterbox
+from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec, render_file
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.export.bias_alignment import align_biases
+from crqat_pipeline.export.onnx import OnnxSpec
+from crqat_pipeline.export.onnx.form_choice import check_form, chosen_form, has_pre_activation
+from crqat_pipeline.export.onnx.requirements import require_onnx
+from crqat_pipeline.export.packed import read_packed
+from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
+from crqat_pipeline.inference.image_files import expand, is_image
+from crqat_pipeline.inference.image_source import open_image
+from crqat_pipeline.inference.model_file import PACKED_KIND, kind_of
+from crqat_pipeline.inference.torch_model import detector_of, read_checkpoint
+from crqat_pipeline.structures.vocabulary import TextBank
+
+DEFAULT_IMAGE_SIZE_PX = 640
+SMALLEST_SCENE_PX, LARGEST_SCENE_PX = 128, 1024
+BATCH_SIZE = 4
+
+
+@dataclass(frozen=True)
+class ExportableModel:
+    """A detector in eval mode, its quantizers as they were. extra: facts that go into the file."""
+
+    detector: OpenVocabularyDetector
+    text_bank: TextBank | None
+    extra: Mapping[str, Any]
+
+    @property
+    def image_size_px(self) -> int:
+        """Side of the square input it was made for, else 640."""
+        return int(self.extra.get("image_size_px") or DEFAULT_IMAGE_SIZE_PX)
+
+
+def open_for_export(path: Path) -> ExportableModel:
+    """The model of a packed file or checkpoint. Raises ValueError that says what the file is and what to do."""
+    if not path.is_file():
+        raise ValueError(f"No model file {path}. Check the path.")
+    kind = kind_of(path)
+    if kind == "onnx":
+        raise ValueError(f"{path} is an ONNX graph already. Export from the packed file or the checkpoint.")
+    if kind == PACKED_KIND:
+        packed = read_packed(path)
+        return ExportableModel(packed.build(), packed.text_bank, packed.extra)
+    checkpoint = read_checkpoint(path)
+    known = ("stage", "seed", "image_size_px", "text_encoder")
+    extra = {key: checkpoint.metadata[key] for key in known if key in checkpoint.metadata}
+    return ExportableModel(detector_of(checkpoint), None, extra)
+
+
+def export_file(
+    model: ExportableModel, out: Path, spec: OnnxSpec, images: Iterable[Image.Image], image_size_px: int
+) -> VerifiedOnnx:
+    """Write `out` once it is proved on the images. The fast form of a student is that of the student aligned in place.
+
+    Raises ValueError for a wish that does not fit, before any work, and for a graph that does not agree.
+    """
+    require_onnx()
+    detector = model.detector
+    form = chosen_form(detector, spec.form)
+    check_form(detector, form)
+    divisor = detector.size_divisor
+    if image_size_px % divisor or image_size_px < divisor:
+        fitting = -(-image_size_px // divisor) * divisor
+        raise ValueError(f"The input's side is a multiple of {divisor} px; got {image_size_px}. Use {fitting}.")
+    if form == "fast" and has_pre_activation(detector):
+        align_biases(detector)
+    batches = _batches(images, image_size_px, spec.batch_size or BATCH_SIZE, spec.batch_size is not None)
+    extra = {**model.extra, "image_size_px": image_size_px}
+    return write_verified_onnx(out, detector, batches, spec, text_bank=model.text_bank, extra_metadata=extra)
+
+
+def folder_images(folder: Path, limit: int) -> Iterator[Image.Image]:
+    """The first images of a folder, in name order. Raises ValueError for none, ImageError for a broken one."""
+    files = [file for file, _ in expand([folder]) if is_image(file)]
+    if not files:
+        raise ValueError(f"No images in folder {folder}. Give files such as .jpg or .png.")
+    return (open_image(file) for file in files[:limit])
+
+
+def drawn_images(image_size_px: int, count: int) -> Iterator[Image.Image]:
+    """Scenes of the embedded benchmark, for a model whose images are not at hand."""
+    side_px = max(SMALLEST_SCENE_PX, min(image_size_px, LARGEST_SCENE_PX))
+    spec = OpenShapesSpec(num_val_images=count, image_size_px=side_px)
+    return (render_file(spec, "val", f"{index:06d}.jpg") for index in range(count))
+
+
+def _batches(images: Iterable[Image.Image], size_px: int, batch_size: int, is_fixed: bool) -> Iterator[Tensor]:
+    """(B, 3, H, W) in [0, 1]; where the graph takes so many images only, a smaller last batch is left out."""
+    source = iter(images)
+    while chunk := list(itertools.islice(source, batch_size)):
+        if len(chunk) == batch_size or not is_fixed:
+            pixels = [np.asarray(letterbox(image, size_px)[0]).transpose(2, 0, 1) for image in chunk]
+            yield torch.from_numpy(np.stack(pixels)).float().div_(255)
