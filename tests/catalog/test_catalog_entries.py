@@ -16,7 +16,8 @@ def catalog(project):
 
 @pytest.fixture(scope="module")
 def used(catalog):
-    return {name for name in pipelines["crqat_full"].datasets() if not name.startswith("params:")}
+    names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
+    return {name for name in names if not name.startswith("params:")}
 
 
 def test_every_dataset_of_the_pipelines_is_an_entry(catalog, used):
