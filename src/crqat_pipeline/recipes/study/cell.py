@@ -18,6 +18,7 @@ from crqat_pipeline.recipes.detecting import detect_split
 from crqat_pipeline.recipes.detector_state import rebuild
 from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
 from crqat_pipeline.recipes.specs import RunSpec
+from crqat_pipeline.recipes.stage_data import digest
 from crqat_pipeline.recipes.study.kept import read_checkpoint, write_checkpoint, write_json
 from crqat_pipeline.recipes.study.problem import ScoredData, StudyProblem, key_of
 from crqat_pipeline.recipes.study.spec import StudySpec
@@ -71,7 +72,11 @@ def read_row(path: Path) -> Row:
 
 
 def run_cell(cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPlace) -> Row:
-    """The row of figures; read if it is there. A training that diverges gives a row with `failed` and no figures."""
+    """The row of figures; read if it is there. A training that diverges gives a row with `failed` and no figures.
+
+    `teacher` identifies the teacher's weights: the same parameters give other weights on another machine, and only
+    methods that had the same teacher are paired.
+    """
     if place.row.is_file():
         return read_row(place.row)
     teacher = read_checkpoint(place.teacher)
@@ -80,6 +85,7 @@ def run_cell(cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPla
         "phase": cell.phase,
         "seed": cell.seed,
         "learning_rate": cell.learning_rate,
+        "teacher": f"sha256:{digest(teacher.tensors)[:16]}",
         "failed": "",
     }
     try:

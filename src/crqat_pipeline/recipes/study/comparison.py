@@ -14,13 +14,17 @@ from crqat_pipeline.recipes.study.statistics import Paired, mean_and_deviation, 
 
 @dataclass(frozen=True)
 class Compared:
-    """One method on the reported seeds. figures: name -> seed -> value; AP and distances as measured, in [0, 1]."""
+    """One method on the reported seeds. figures: name -> seed -> value; AP and distances as measured, in [0, 1].
+
+    teachers: seed -> identity of its teacher's weights.
+    """
 
     name: str
     label: str
     learning_rate: float
     figures: dict[str, dict[int, float]]
     reference: Compared | None
+    teachers: dict[int, str]
 
     def mean(self, figure: str) -> float:
         return mean_and_deviation(list(self.figures.get(figure, {}).values()))[0]
@@ -28,11 +32,19 @@ class Compared:
     def deviation(self, figure: str) -> float:
         return mean_and_deviation(list(self.figures.get(figure, {}).values()))[1]
 
+    @property
+    def seeds_of_other_teachers(self) -> list[int]:
+        """Seeds that are not paired: their teacher is not the reference's (made on another machine, for example)."""
+        theirs = self.reference.teachers if self.reference else {}
+        return sorted(seed for seed in self.teachers.keys() & theirs.keys() if self.teachers[seed] != theirs[seed])
+
     def difference(self, figure: str) -> Paired | None:
-        """To the reference; None for the reference itself, and for fewer than two common seeds."""
+        """To the reference; None for the reference itself, and for fewer than two seeds with the same teacher."""
         if self.reference is None:
             return None
-        ours, theirs = self.figures.get(figure, {}), self.reference.figures.get(figure, {})
+        apart = set(self.seeds_of_other_teachers)
+        ours = {seed: value for seed, value in self.figures.get(figure, {}).items() if seed not in apart}
+        theirs = self.reference.figures.get(figure, {})
         if len(ours.keys() & theirs.keys()) < 2:
             return None
         return paired_difference(ours, theirs)
@@ -58,7 +70,9 @@ def compare(cells: pd.DataFrame, study: StudySpec) -> dict[str, Compared]:
             method = study.methods[name]
             reference = compared.get(method.reference) if method.reference and method.reference != name else None
             rate = float(rows["learning_rate"].iloc[0])
-            compared[name] = Compared(name, method.label, rate, figures, reference)
+            known = rows["teacher"].fillna("unknown") if "teacher" in rows else ["unknown"] * len(rows)
+            teachers = {int(seed): str(one) for seed, one in zip(rows["seed"], known, strict=True)}
+            compared[name] = Compared(name, method.label, rate, figures, reference, teachers)
     return {name: compared[name] for name in study.methods if name in compared}
 
 

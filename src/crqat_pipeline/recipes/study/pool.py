@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
+from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -61,7 +62,13 @@ class StudyPool:
     def __enter__(self) -> StudyPool:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After Ctrl-C or SIGTERM workers end at once; what they were at goes on from its last checkpoint next time."""
+        if kind is not None and not issubclass(kind, Exception):
+            for worker in active_children():
+                worker.terminate()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def run(

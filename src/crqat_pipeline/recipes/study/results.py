@@ -27,6 +27,7 @@ def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec)
     for table in study.tables:
         lines += _table(table, compared)
     lines += _grid(cells, study, compared)
+    lines += _unpaired(compared.values())
     lines += _failures(cells)
     shown = [compared[name] for name in study.tables[0].methods if name in compared]
     trained = [row for row in shown if study.methods[row.name].ptq_rule is None]  # PTQ would set the scale
@@ -125,6 +126,15 @@ def _grid(cells: pd.DataFrame, study: StudySpec, compared: dict[str, Compared]) 
         ]
         rows.append([study.methods[name].label, *cells_of_row])
     return lines + _markdown(["", *(f"{rate:g}" for rate in study.learning_rates)], rows)
+
+
+def _unpaired(compared: Iterable[Compared]) -> list[str]:
+    apart = [(row, row.seeds_of_other_teachers) for row in compared if row.seeds_of_other_teachers]
+    if not apart:
+        return []
+    reason = "Their teacher's weights are not those of the reference's teacher."
+    lines = ["## Seeds that are not paired", "", reason, ""]
+    return [*lines, *(f"- {row.label}: {', '.join(map(str, seeds))}" for row, seeds in apart), ""]
 
 
 def _failures(cells: pd.DataFrame) -> list[str]:

@@ -77,6 +77,24 @@ def test_cells_that_diverged_are_listed_and_left_out_of_the_means():
 
 def test_a_page_without_failures_has_no_such_section(made):
     assert "diverged" not in made[0]
+    assert "not paired" not in made[0]
+
+
+def test_methods_are_paired_on_the_seeds_whose_teachers_have_the_same_weights():
+    cells = cells_frame().assign(teacher="sha256:a")
+    cells.loc[(cells["method"] == "crqat") & (cells["seed"] == 1), "teacher"] = "sha256:b"
+    compared = compare(cells, study_spec())["crqat"]
+    assert compared.seeds_of_other_teachers == [1]
+    assert compared.difference("AP").num_seeds == 2
+    assert compared.difference("AP").mean == pytest.approx(0.015)
+    page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"))[0]
+    assert "- CR-QAT: 1" in page.split("## Seeds that are not paired")[1]
+
+
+def test_a_teacher_that_is_not_recorded_is_no_known_teacher():
+    cells = cells_frame()
+    cells.loc[cells["method"] == "qat", "teacher"] = "sha256:a"
+    assert compare(cells, study_spec())["crqat"].difference("AP") is None
 
 
 def test_comparisons_keep_the_order_of_the_parameters_and_their_references():

@@ -38,6 +38,7 @@ def test_a_study_runs_once_and_goes_on_where_files_are_missing(tmp_path):
         assert all(math.isfinite(row[name]) for name in ("AP", "seconds")), row
         assert ("region_text_mae" in row) == (row["phase"] == "final")
         assert ("lvis_AP" in row) == (row["phase"] == "final")
+    assert len({(row["seed"], row["teacher"]) for row in found}) == len({row["teacher"] for row in found}) == 3
     rates = {name: {row["learning_rate"] for row in found[2:] if row["method"] == name} for name in study.methods}
     assert rates["ptq_omse"] == {0.0}
     chosen = max(found[:2], key=lambda row: (row["AP"], -row["learning_rate"]))["learning_rate"]
