@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.batch import DetectionBatch
 from crqat_pipeline.training.ema import WeightAverage
+from crqat_pipeline.training.non_finite import refuse_non_finite
 from crqat_pipeline.training.optimizer import build_optimizer, learning_rate, set_learning_rate
 from crqat_pipeline.training.resume import TrainingState, load_latest, save_state
 from crqat_pipeline.training.spec import OptimizationSpec
@@ -33,10 +32,6 @@ class TrainingResult:
     resumed_from_step: int
     seconds: float
     tensors: dict[str, Tensor] = field(repr=False, default_factory=dict)
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss became NaN or infinite; the message names the step, the terms and the last good checkpoint."""
 
 
 def train(
@@ -73,8 +68,7 @@ def train(
     for step in steps:
         rate = learning_rate(spec, step)
         set_learning_rate(optimizer, rate)
-        losses = _accumulate(task, stream, spec, device)
-        _refuse_non_finite(losses, step, detector, resume_folder)
+        losses = _accumulate(task, stream, spec, device, step, resume_folder)
         if spec.max_gradient_norm:
             trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             nn.utils.clip_grad_norm_(trained, spec.max_gradient_norm)
@@ -94,31 +88,28 @@ def train(
 
 
 def _accumulate(
-    task: TrainingTask, stream: Iterator[DetectionBatch], spec: OptimizationSpec, device: torch.device | str
+    task: TrainingTask,
+    stream: Iterator[DetectionBatch],
+    spec: OptimizationSpec,
+    device: torch.device | str,
+    step: int,
+    resume_folder: Path | None,
 ) -> dict[str, float]:
-    """Forward and backward over the batches of one step; mean losses by name."""
+    """Forward and backward over the batches of one step; mean losses by name. Raises NonFiniteLossError."""
     device_type = torch.device(device).type
     totals: dict[str, float] = {}
     for _ in range(spec.accumulation_steps):
         batch = next(stream).to(device)
-        low_precision = spec.autocast == "bfloat16"
-        with torch.autocast(device_type, torch.bfloat16) if low_precision else nullcontext():
-            losses = task.losses(batch)
+
+        def forward(batch: DetectionBatch = batch) -> dict[str, Tensor]:
+            with torch.autocast(device_type, torch.bfloat16, enabled=spec.autocast == "bfloat16"):
+                return task.losses(batch)
+
+        losses = forward()
         total = torch.stack([loss.float() for loss in losses.values()]).sum() / spec.accumulation_steps
         total.backward()  # type: ignore[no-untyped-call]
-        for name, loss in losses.items():
-            totals[name] = totals.get(name, 0.0) + float(loss.detach()) / spec.accumulation_steps
+        values = {name: float(loss.detach()) for name, loss in losses.items()}  # waits for a GPU, so once a pass
+        refuse_non_finite(values, forward, task.detector, step, resume_folder)
+        for name, value in values.items():
+            totals[name] = totals.get(name, 0.0) + value / spec.accumulation_steps
     return totals
-
-
-def _refuse_non_finite(losses: dict[str, float], step: int, model: nn.Module, folder: Path | None) -> None:
-    bad = [name for name, value in losses.items() if not math.isfinite(value)]
-    if not bad:
-        return
-    broken = [name for name, parameter in model.named_parameters() if not torch.isfinite(parameter).all()]
-    saved = sorted(folder.glob("step_*.safetensors")) if folder else []
-    raise NonFiniteLossError(
-        f"Losses must stay finite; at step {step} {', '.join(bad)} did not. First layer with non-finite weights: "
-        f"{broken[0] if broken else 'none'}. Last good checkpoint: {saved[-1].name if saved else 'none'}. "
-        "Lower the learning rate or set max_gradient_norm."
-    )

@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from crqat_pipeline.training.loop import NonFiniteLossError, train
+from crqat_pipeline.training.loop import train
+from crqat_pipeline.training.non_finite import NonFiniteLossError
 from crqat_pipeline.training.resume import PATTERN
 from crqat_pipeline.training.spec import OptimizationSpec
 from crqat_pipeline.training.task import SupervisedTask
@@ -101,8 +102,30 @@ def test_a_non_finite_loss_stops_with_step_layer_and_checkpoint(tmp_path):
             return losses
 
     task = Broken(small_detector().train())
-    with pytest.raises(NonFiniteLossError, match=r"at step 3 loss_box did not.*step_00000002\.safetensors"):
+    with pytest.raises(NonFiniteLossError, match=r"at step 3 loss_box did not.*none, so.*step_00000002\.safetensors"):
         train(task, random_batches, SPEC, label="test", resume_folder=tmp_path)
+
+
+@pytest.mark.parametrize(("value", "weights"), [(float("nan"), "not finite either"), (3e38, "finite")])
+def test_the_layer_where_numbers_broke_is_named_with_the_state_of_its_weights(value, weights):
+    """One weight of a layer is set: a NaN breaks its output by itself, a huge number by overflow."""
+    detector = small_detector().train()
+    name, layer = [(name, module) for name, module in detector.named_modules() if isinstance(module, torch.nn.Conv2d)][
+        3
+    ]
+    with torch.no_grad():
+        layer.weight.fill_(value)
+    with pytest.raises(NonFiniteLossError, match=rf"at step 0 .*: {name} \(its weights are {weights}\)"):
+        train(SupervisedTask(detector), random_batches, SPEC, label="test")
+
+
+def test_listening_for_the_broken_layer_leaves_no_hook(tmp_path):
+    detector = small_detector().train()
+    with torch.no_grad():
+        next(detector.parameters()).fill_(float("nan"))
+    with pytest.raises(NonFiniteLossError):
+        train(SupervisedTask(detector), random_batches, SPEC, label="test")
+    assert not any(module._forward_hooks for module in detector.modules())
 
 
 def test_accumulated_batches_give_the_gradient_of_their_mean():

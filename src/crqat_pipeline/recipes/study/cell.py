@@ -24,7 +24,7 @@ from crqat_pipeline.recipes.study.problem import ScoredData, StudyProblem, key_o
 from crqat_pipeline.recipes.study.spec import StudySpec
 from crqat_pipeline.recipes.study.stages import bits_of, stage_specs
 from crqat_pipeline.structures.checkpoint import Checkpoint
-from crqat_pipeline.training.loop import NonFiniteLossError
+from crqat_pipeline.training.non_finite import NonFiniteLossError
 
 Row = dict[str, Any]
 

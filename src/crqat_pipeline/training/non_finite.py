@@ -1,0 +1,61 @@
+"""What went wrong when a loss is no longer finite: the step, the terms, the layer, the checkpoint to go back to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from crqat_pipeline.training.resume import PATTERN
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; the message names the step, the terms, the layer and the last good checkpoint."""
+
+
+def refuse_non_finite(
+    losses: Mapping[str, float], repeat: Callable[[], object], model: nn.Module, step: int, folder: Path | None
+) -> None:
+    """Raises NonFiniteLossError unless every loss is finite. repeat: does the forward pass that gave them once more."""
+    bad = [name for name, loss in losses.items() if not math.isfinite(loss)]
+    if not bad:
+        return
+    saved = sorted(folder.glob(PATTERN)) if folder else []
+    raise NonFiniteLossError(
+        f"Losses must stay finite; at step {step} {', '.join(bad)} did not. First layer with a non-finite output: "
+        f"{_first_broken_layer(model, repeat)}. Last good checkpoint: {saved[-1].name if saved else 'none'}. "
+        "Lower the learning rate or set max_gradient_norm."
+    )
+
+
+def _first_broken_layer(model: nn.Module, repeat: Callable[[], object]) -> str:
+    """Name of the first leaf module, in the order of execution, that returns a non-finite number."""
+    broken: list[str] = []
+    with torch.no_grad(), _listening(model, broken):
+        repeat()
+    if not broken:
+        return "none, so it is the loss itself"
+    weights_are_finite = all(value.isfinite().all() for value in model.get_submodule(broken[0]).state_dict().values())
+    return f"{broken[0]} (its weights are {'finite' if weights_are_finite else 'not finite either'})"
+
+
+@contextmanager
+def _listening(model: nn.Module, broken: list[str]) -> Iterator[None]:
+    def listen(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and not output.isfinite().all():
+                broken.append(name)
+
+        return hook
+
+    leaves = {name: module for name, module in model.named_modules() if not list(module.children())}
+    handles = [module.register_forward_hook(listen(name)) for name, module in leaves.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
