@@ -75,7 +75,7 @@ def test_both_sources_are_counted_in_the_report(data):
 
 
 def test_the_stages_share_one_epoch_of_a_shuffled_mixture(data):
-    images = PreparedSplitDataset(filepath=str(data / "03_primary/qat_set.json")).load().images
+    images = PreparedSplitDataset(filepath=str(data / "03_primary/qat_set.parquet")).load().images
     assert len(images) == 12
     assert {image.file_name.split("/")[0] for image in images[:4]} == {"objects365", "gqa"}
     steps = {
@@ -90,7 +90,7 @@ def test_the_stages_share_one_epoch_of_a_shuffled_mixture(data):
 
 
 def test_calibration_asks_about_its_own_phrases(data):
-    split = PreparedSplitDataset(filepath=str(data / "03_primary/calibration_set.json")).load()
+    split = PreparedSplitDataset(filepath=str(data / "03_primary/calibration_set.parquet")).load()
     asked = {category.id for category in split.categories}
     assert asked == {number for image in split.images for number in image.category_ids}
 

@@ -1,48 +1,31 @@
-"""What the loader needs of an annotation file: images, their boxes by category id, and the categories."""
+"""What the loader needs of an annotation file: images, their boxes by category id, and the categories.
+
+Shape letters: I images, M boxes.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Any, Self
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FieldSerializationInfo,
     SerializerFunctionWrapHandler,
+    field_serializer,
+    field_validator,
     model_serializer,
-    model_validator,
 )
 
 from crqat_pipeline.detection_data.annotated_vocabulary import vocabulary_from_categories
 from crqat_pipeline.detection_data.annotation_file import image_file_name
+from crqat_pipeline.detection_data.image_table import SCHEMA, ImageTable
 from crqat_pipeline.runtime.seeding import numpy_generator
 from crqat_pipeline.structures.vocabulary import Vocabulary
-
-Box = tuple[float, float, float, float]
-
-
-class PreparedImage(BaseModel):
-    """One image; boxes_xyxy in pixels of the file, inside the image, one category id each."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: int
-    file_name: str
-    width: int
-    height: int
-    boxes_xyxy: tuple[Box, ...] = ()
-    category_ids: tuple[int, ...] = ()
-
-    @model_validator(mode="after")
-    def _check_lengths(self) -> Self:
-        if len(self.boxes_xyxy) != len(self.category_ids):
-            raise ValueError(
-                f"Image {self.id} needs one category id per box; got {len(self.boxes_xyxy)} boxes and "
-                f"{len(self.category_ids)} ids."
-            )
-        return self
 
 
 class PreparedCategory(BaseModel):
@@ -73,33 +56,36 @@ class PreparedSplit(BaseModel):
     JSON: `model_dump(mode="json")` and `model_validate`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    images: tuple[PreparedImage, ...]
+    images: ImageTable
     categories: tuple[PreparedCategory, ...]
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _as_table(cls, images: Any) -> ImageTable:
+        return images if isinstance(images, ImageTable) else ImageTable.of(images)
+
+    @field_serializer("images")
+    def _as_records(self, images: ImageTable, info: FieldSerializationInfo) -> list[dict[str, Any]]:
+        mode, short = info.mode, info.exclude_defaults
+        return [image.model_dump(mode=mode, exclude_defaults=short) for image in images]
 
     @property
     def vocabulary(self) -> Vocabulary:
         """The categories as a vocabulary, in category-id order."""
         return vocabulary_from_categories(category.model_dump() for category in self.categories)
 
+    def with_images(self, images: ImageTable) -> PreparedSplit:
+        """The same categories, other images."""
+        return self.model_copy(update={"images": images})
+
     def part(self, start: float, stop: float) -> PreparedSplit:
         """Images from share `start` to share `stop` of the order; consecutive parts are disjoint."""
         if not 0 <= start < stop <= 1:
             raise ValueError(f"A part of a split needs 0 <= start < stop <= 1; got {start} and {stop}.")
         first, last = round(start * len(self.images)), round(stop * len(self.images))
-        return self.model_copy(update={"images": self.images[first:last]})
-
-
-def _inside(bbox: list[float], width: int, height: int) -> Box:
-    """COCO left, top, width, height as xyxy, clipped to the image."""
-    left, top, box_width, box_height = bbox
-    return (
-        min(max(left, 0.0), width),
-        min(max(top, 0.0), height),
-        min(max(left + box_width, 0.0), width),
-        min(max(top + box_height, 0.0), height),
-    )
+        return self.with_images(self.images[first:last])
 
 
 def prepare_split(
@@ -124,36 +110,19 @@ def prepare_split(
             f"category_ids must name at least one category of the annotations and no other; got "
             f"{sorted(wanted - known.keys())[:10] or 'an empty collection'}."
         )
-    boxes: defaultdict[int, list[tuple[Box, int]]] = defaultdict(list)
-    sizes = {image["id"]: (image["width"], image["height"]) for image in annotations["images"]}
-    for annotation in annotations["annotations"]:
-        if annotation["category_id"] in wanted and not annotation.get("iscrowd", 0):
-            box = _inside(annotation["bbox"], *sizes[annotation["image_id"]])
-            if box[0] < box[2] and box[1] < box[3]:
-                boxes[annotation["image_id"]].append((box, annotation["category_id"]))
+    table = _image_table(annotations, wanted)
     keep_empty = category_ids is None if keep_images_without_boxes is None else keep_images_without_boxes
-    records = [image for image in annotations["images"] if keep_empty or boxes[image["id"]]]
+    rows = np.arange(len(table)) if keep_empty else np.flatnonzero(table.first_category_ids >= 0)
     if max_images is not None:
-        order = numpy_generator(seed, "prepare_split").permutation(len(records))[:max_images]
-        records = [records[index] for index in order]
-    if not records:
+        rows = rows[numpy_generator(seed, "prepare_split").permutation(len(rows))[:max_images]]
+    if not len(rows):
         raise ValueError(
             f"No image is left: {len(annotations['images'])} images, none with a box of the "
             f"{len(wanted)} categories asked for (max_images={max_images})."
         )
     vocabulary = vocabulary_from_categories(known[number] for number in wanted)
     return PreparedSplit(
-        images=tuple(
-            PreparedImage(
-                id=image["id"],
-                file_name=image_file_name(image),
-                width=image["width"],
-                height=image["height"],
-                boxes_xyxy=tuple(box for box, _ in boxes[image["id"]]),
-                category_ids=tuple(number for _, number in boxes[image["id"]]),
-            )
-            for image in records
-        ),
+        images=table.take(rows),
         categories=tuple(
             PreparedCategory(
                 id=number,
@@ -165,3 +134,29 @@ def prepare_split(
             for number, names in zip(vocabulary.category_ids, vocabulary.synonyms, strict=True)
         ),
     )
+
+
+def _image_table(annotations: Mapping[str, Any], wanted: Collection[int]) -> ImageTable:
+    """All images in file order, with their boxes of the wanted categories in file order."""
+    images = annotations["images"]
+    row_of = {image["id"]: row for row, image in enumerate(images)}
+    boxes = [box for box in annotations["annotations"] if box["category_id"] in wanted and not box.get("iscrowd", 0)]
+    row_M = np.fromiter((row_of[box["image_id"]] for box in boxes), np.int64, len(boxes))
+    category_M = np.fromiter((box["category_id"] for box in boxes), np.int64, len(boxes))
+    sides_M4 = np.array([box["bbox"] for box in boxes], dtype=np.float64).reshape(-1, 4)
+    size_I2 = np.array([(image["width"], image["height"]) for image in images], dtype=np.int32).reshape(-1, 2)
+    corners_M4 = np.concatenate([sides_M4[:, :2], sides_M4[:, :2] + sides_M4[:, 2:]], axis=1)
+    corners_M4 = corners_M4.clip(0, np.tile(size_I2[row_M], 2))
+    inside_M = (corners_M4[:, 0] < corners_M4[:, 2]) & (corners_M4[:, 1] < corners_M4[:, 3])
+    order_M = np.flatnonzero(inside_M)[np.argsort(row_M[inside_M], kind="stable")]
+    ends_I = np.bincount(row_M[inside_M], minlength=len(images)).cumsum()
+    offsets = np.concatenate([[0], ends_I]).astype(np.int32)
+    columns = {
+        "id": pa.array([image["id"] for image in images], pa.int64()),
+        "file_name": pa.array([image_file_name(image) for image in images], pa.string()),
+        "width": pa.array(size_I2[:, 0]),
+        "height": pa.array(size_I2[:, 1]),
+        "boxes_xyxy": pa.ListArray.from_arrays(4 * offsets, corners_M4[order_M].reshape(-1)),
+        "category_ids": pa.ListArray.from_arrays(offsets, category_M[order_M]),
+    }
+    return ImageTable(pa.table(columns).cast(SCHEMA))

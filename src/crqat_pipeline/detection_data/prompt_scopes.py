@@ -39,9 +39,8 @@ class PromptScopes:
     def __init__(self, split: PreparedSplit, sampler: PromptSampler, spec: LoaderSpec) -> None:
         names = sorted({category.scope for category in split.categories})
         number = {category.id: names.index(category.scope) for category in split.categories}
-        self._scope_I = np.array(
-            [number[image.category_ids[0]] if image.category_ids else -1 for image in split.images]
-        )
+        number[-1] = -1  # images without boxes
+        self._scope_I = np.array([number[category] for category in split.images.first_category_ids.tolist()])
         self._split, self._sampler = split, sampler
         self._scopes: list[_Scope] = []
         for position, name in enumerate(names):
@@ -69,7 +68,7 @@ class PromptScopes:
         if len(homeless):
             raise ValueError(
                 f"With several sources every image needs a box; {len(homeless)} have none, the first is image "
-                f"{self._split.images[int(homeless[0])].id}. Prepare the split with category_ids."
+                f"{self._split.images.ids[homeless[0]]}. Prepare the split with category_ids."
             )
 
     def companions(self, index: int) -> Integers:

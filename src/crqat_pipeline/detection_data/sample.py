@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from crqat_pipeline.detection_data.image_folder import ImageFolder
+from crqat_pipeline.detection_data.image_table import PreparedImage
 from crqat_pipeline.detection_data.letterbox import Letterbox, letterbox
-from crqat_pipeline.detection_data.prepared_split import PreparedImage
 
 
 @dataclass(frozen=True)

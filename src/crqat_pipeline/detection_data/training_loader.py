@@ -89,7 +89,7 @@ class TrainingBatches(Dataset[PackedBatch]):
             torch.from_numpy(pixels_B3HW),
             tuple(targets),
             torch.from_numpy(prompt_rows),
-            tuple(self._split.images[index].id for index in indices),
+            tuple(self._split.images.ids[indices].tolist()),
         )
 
     def _load(self, index: int) -> Sample:

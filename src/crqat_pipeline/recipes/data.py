@@ -74,7 +74,7 @@ def _calibration_set(qat_set: PreparedSplit, num_images: int) -> PreparedSplit:
     images = qat_set.images[:num_images]
     categories = qat_set.categories
     if any(category.is_phrase for category in categories):
-        present = {number for image in images for number in image.category_ids}
+        present = set(images.box_category_ids.tolist())
         categories = tuple(category for category in categories if category.id in present)
     return PreparedSplit(images=images, categories=categories)
 

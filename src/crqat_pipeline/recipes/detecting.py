@@ -57,12 +57,12 @@ def detect_images(
     store = DetectionStore(resume_folder / f"{label}-{run}".replace(" ", "_"), {"run": run})
 
     def detect(image_ids: Sequence[int]) -> Iterator[tuple[int, DetectionTable]]:
-        wanted = set(image_ids)
-        images = tuple(image for image in data.split.images if image.id in wanted)
-        remaining = replace(data, split=data.split.model_copy(update={"images": images}))
+        images = data.split.images
+        chosen = images.take(np.flatnonzero(np.isin(images.ids, image_ids)))
+        remaining = replace(data, split=data.split.with_images(chosen))
         return _detect(find, remaining, spec)
 
-    image_ids = [image.id for image in data.split.images]
+    image_ids = data.split.images.ids.tolist()
     return detect_with_resume(store, image_ids, detect, label=label)
 
 

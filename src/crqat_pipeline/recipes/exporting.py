@@ -55,7 +55,7 @@ def verify_packed(path: Path, student: Checkpoint, data: TrainingData, spec: Exp
     """Sizes, and the largest difference between the file read back and the student. Raises ValueError unless 0."""
     expected, got = _deployed(student).detector, read_packed(path).build().eval()
     texts_KD = data.text_bank.embeddings_KD
-    split = data.split.model_copy(update={"images": data.split.images[: spec.parity_images]})
+    split = data.split.with_images(data.split.images[: spec.parity_images])
     largest = 0.0
     for batch in evaluation_batches(split, data.images, LoaderSpec(image_size_px=spec.image_size_px, batch_size=8)):
         left, right = (detector(batch.images_B3HW, texts_KD) for detector in (expected, got))

@@ -40,7 +40,7 @@ def measure_latency(
     models: dict[str, Runnable] = {form: TorchModel(load_form(source), form) for form, source in sources.items()}
     if is_written(onnx):
         models[ONNX] = OnnxModel(onnx, num_threads=NUM_THREADS)
-    first = data.split.model_copy(update={"images": data.split.images[:1]})
+    first = data.split.with_images(data.split.images[:1])
     (batch,) = evaluation_batches(first, data.images, LoaderSpec(image_size_px=spec.image_size_px, batch_size=1))
     calls = {
         form: partial(

@@ -29,7 +29,7 @@ def export_onnx(
     if spec.onnx is None:
         return lambda path: path.write_bytes(EMPTY), {}
     packed = read_packed(packed_path)
-    split = data.split.model_copy(update={"images": data.split.images[: spec.parity_images]})
+    split = data.split.with_images(data.split.images[: spec.parity_images])
     least = spec.onnx.batch_size or 1
     loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=spec.onnx.batch_size or BATCH_SIZE)
     loaded = (batch.images_B3HW for batch in evaluation_batches(split, data.images, loader))

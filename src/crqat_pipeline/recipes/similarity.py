@@ -38,11 +38,12 @@ def similarity_maps(
     annotated there, by each form."""
     device = choose_device(device_name)
     column = {category_id: k for k, category_id in enumerate(data.vocabulary.category_ids)}
-    with_classes = (image for image in data.split.images if column.keys() & image.category_ids)
-    chosen = tuple(islice(with_classes, spec.heat_map_images))
-    part = data.split.model_copy(update={"images": chosen})
+    images = data.split.images
+    with_classes = (row for row, image in enumerate(images) if column.keys() & image.category_ids)
+    chosen = images.take(list(islice(with_classes, spec.heat_map_images)))
+    part = data.split.with_images(chosen)
     classes = [sorted(column[one] for one in column.keys() & image.category_ids) for image in chosen]
-    images: list[Maps] = [
+    entries: list[Maps] = [
         {"file_name": image.file_name, "classes": [data.vocabulary.names[k] for k in prompts], "forms": {}}
         for image, prompts in zip(chosen, classes, strict=True)
     ]
@@ -50,12 +51,12 @@ def similarity_maps(
     loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=1)
     for form, source in sources.items():
         detector = load_form(source).to(device)
-        for batch, entry, prompts in zip(evaluation_batches(part, data.images, loader), images, classes, strict=True):
+        for batch, entry, prompts in zip(evaluation_batches(part, data.images, loader), entries, classes, strict=True):
             output = detector(batch.images_B3HW.to(device), texts_KD)
             similarity_N = class_similarity(output, 0, prompts).cpu()
             map_hw = spread(similarity_N, output.boxes_BN4[0].cpu(), spec.image_size_px, spec.image_size_px)
             entry["forms"][form] = [[round(value, DIGITS) for value in row] for row in map_hw.tolist()]
-    return {"image_size_px": spec.image_size_px, "images": images}
+    return {"image_size_px": spec.image_size_px, "images": entries}
 
 
 def colour_range(maps: Maps) -> tuple[float, float]:

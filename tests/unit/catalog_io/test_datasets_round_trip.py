@@ -23,7 +23,8 @@ from crqat_pipeline.catalog_io.resume_folder import ResumeFolder
 from crqat_pipeline.catalog_io.text_bank import TextBankDataset
 from crqat_pipeline.catalog_io.text_file import TextFile
 from crqat_pipeline.catalog_io.vocabulary import VocabularyDataset
-from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedImage, PreparedSplit
+from crqat_pipeline.detection_data.image_table import PreparedImage
+from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedSplit
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary

@@ -8,12 +8,12 @@ from PIL import Image
 from crqat_pipeline.detection_data import (
     ImageFolder,
     LoaderSpec,
-    PreparedSplit,
     evaluation_batches,
     prepare_split,
     read_json_annotations,
 )
-from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedImage
+from crqat_pipeline.detection_data.image_table import PreparedImage
+from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedSplit
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "coco_mini"
 SIZES = [(64, 48), (33, 71), (20, 20)]

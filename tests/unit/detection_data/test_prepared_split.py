@@ -69,7 +69,7 @@ def test_json_round_trip_is_exact() -> None:
 def test_parts_are_disjoint_and_complete() -> None:
     split = prepare_split(annotations())
     first, second = split.part(0, 1 / 3), split.part(1 / 3, 1)
-    assert first.images + second.images == split.images
+    assert [*first.images, *second.images] == list(split.images)
     assert (len(first.images), len(second.images)) == (3, 5)
     with pytest.raises(ValueError, match="0 <= start < stop <= 1"):
         split.part(0.5, 0.5)

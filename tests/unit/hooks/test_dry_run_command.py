@@ -51,7 +51,7 @@ def test_one_stage_wants_what_earlier_stages_make(subject_of, tmp_path, project)
     subject = subject_of("yolo_world_x", "stage2_neck_head", datasets=str(tmp_path))
     wanted = {entry.name: entry.missing for entry in subject.inputs}
     assert {"qat_set", "calibration_set", "teacher_checkpoint", "stage1_backbone_student"} <= set(wanted)
-    assert wanted["qat_set"][0].endswith("qat_set.json; an earlier stage makes it")
+    assert wanted["qat_set"][0].endswith("qat_set.parquet; an earlier stage makes it")
     assert not any(name.endswith("_resume") for name in wanted)
     assert subject.teacher is None
     assert subject.detector.name == "yolo_world_x"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedImage, PreparedSplit
+from crqat_pipeline.detection_data.image_table import PreparedImage
+from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedSplit
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.structures.vocabulary import Vocabulary
 

@@ -114,7 +114,7 @@ def score(
         "lvis": evaluation_run.truth(val_annotations_lvis, lvis_vocabulary),
     }
     if spec.on_training_images:
-        image_ids = [image.id for image in qat_set.images]
+        image_ids = qat_set.images.ids.tolist()
         truths["train"] = evaluation_run.truth(qat_annotations, vocabulary, image_ids)
     results = evaluation_run.evaluate_tables(detections, truths, spec)
     metrics = evaluation_run.summarize(results, form_facts)

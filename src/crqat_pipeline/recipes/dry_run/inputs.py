@@ -68,8 +68,8 @@ def count_data(subject: DryRunSubject, report: DryRunReport) -> QatImages | None
     if qat is None and subject.qat_set is not None:
         prepared = subject.qat_set()
         qat = QatImages(len(prepared.images), False)
-        boxes = sum(len(image.category_ids) for image in prepared.images)
-        rows.append(("qat", count(len(prepared.images)), count(boxes), count(len(prepared.categories)), "prepared"))
+        boxes = count(prepared.images.num_boxes)
+        rows.append(("qat", count(len(prepared.images)), boxes, count(len(prepared.categories)), "prepared"))
     report.add("Data", ("split", "images", "boxes", "categories", "image files"), rows)
     limit = subject.data_prep.qat_images if subject.data_prep else None
     return QatImages(min(qat.number, limit), qat.is_estimate) if qat and limit else qat

@@ -124,7 +124,8 @@ def test_phrases_of_other_captions_fill_up_on_request(mixture, folders):
     content["categories"] = [*content["categories"], *extra]
     present = {one["id"] for one in content["categories"]}
     wide = prepare_split(content, present, 12, seed=3)
-    gqa = wide.model_copy(update={"images": tuple(one for one in wide.images if one.file_name.startswith("gqa"))})
+    rows = [row for row, image in enumerate(wide.images) if image.file_name.startswith("gqa")]
+    gqa = wide.with_images(wide.images.take(rows))
     (own,) = batches(gqa, folders, 1)
     (filled,) = batches(gqa, folders, 1, phrase_negatives="others")
     assert (own.text_embeddings == -1).sum(1).flatten().tolist() == [3] * 4
