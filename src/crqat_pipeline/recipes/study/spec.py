@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from crqat_pipeline.curriculum.plan import PLANS
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
@@ -67,7 +67,14 @@ class StudySpec(_Spec):
     optimization: OptimizationSpec = Field(description="Of every method; the grid replaces learning_rate")
     methods: dict[str, MethodSpec] = Field(min_length=1)
     tables: tuple[TableSpec, ...] = Field(min_length=1)
-    only: tuple[str, ...] = Field(default=(), description="Run these methods only; all when empty")
+    only: tuple[str, ...] = Field(
+        default=(), description="Run these methods only; all when empty. A string names several with spaces between"
+    )
+
+    @field_validator("only", mode="before")
+    @classmethod
+    def _names_in_a_string(cls, value: Any) -> Any:
+        return value.split() if isinstance(value, str) else value  # --params takes no list of several names
 
     @model_validator(mode="after")
     def _names_and_seeds_fit(self) -> Self:

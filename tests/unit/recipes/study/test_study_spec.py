@@ -53,6 +53,9 @@ def test_an_impossible_method_is_refused(method, message):
 def test_all_methods_are_chosen_unless_some_are_named():
     assert study_spec().chosen == ("qat", "ptq_omse", "crqat")
     assert study_spec(only=["crqat"]).chosen == ("crqat",)
+    assert study_spec(only="crqat qat").chosen == ("crqat", "qat")  # as --params can say it
+    with pytest.raises(ValidationError, match="Unknown study method 'crqat,qat'"):
+        study_spec(only="crqat,qat")
 
 
 @pytest.mark.parametrize("plan", PLANS)
