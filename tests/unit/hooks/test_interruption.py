@@ -9,7 +9,8 @@ import time
 import pytest
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests were started in the background
 from pathlib import Path
 import pytest
 from kedro.pipeline import Node, Pipeline
