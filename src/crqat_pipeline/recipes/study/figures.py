@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -49,10 +50,18 @@ def differences_figure(rows: Sequence[Compared]) -> Figure:
     return figure
 
 
-def rates_figure(means: Mapping[str, Sequence[float]], rates: Sequence[float]) -> Figure:
-    """The selection metric on the tuning images over the learning rate, one line per method; the best is ringed."""
-    figure = _new(8, 4.6)
-    axes = figure.subplots()
+def rates_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[float]) -> Figure:
+    """The selection metric on the tuning images over the learning rate: a panel per bit-width (title -> its methods),
+    a line per method; the best is ringed."""
+    figure = _new(8, 4.6 * max(len(panels), 1))
+    every = figure.subplots(max(len(panels), 1), 1, squeeze=False)[:, 0]
+    for axes, (title, means) in zip(every, panels.items(), strict=False):
+        _draw_rates(axes, means, rates)
+        axes.set_title(title if len(panels) > 1 else "", loc="left", fontsize=10)
+    return figure
+
+
+def _draw_rates(axes: Axes, means: Mapping[str, Sequence[float]], rates: Sequence[float]) -> None:
     for index, (label, values) in enumerate(means.items()):
         percent = [100 * value for value in values]
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
@@ -69,7 +78,6 @@ def rates_figure(means: Mapping[str, Sequence[float]], rates: Sequence[float]) -
     axes.grid(color=FAINT)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
 
 
 def alignment_figure(rows: Sequence[Compared]) -> Figure:

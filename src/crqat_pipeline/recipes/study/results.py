@@ -32,11 +32,14 @@ def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec)
     shown = [compared[name] for name in study.tables[0].methods if name in compared]
     trained = [row for row in shown if study.methods[row.name].ptq_rule is None]  # PTQ would set the scale
     means = grid(cells, study, study.selection_metric)
-    labels = {name: study.methods[name].label for name in means}
+    panels: dict[str, dict[str, list[float]]] = {}
+    for name, values in means.items():
+        method = study.methods[name]
+        panels.setdefault("-".join(map(str, method.bits or bits)), {})[method.label] = values
     return (
         "\n".join(lines),
         differences_figure(trained),
-        rates_figure({labels[name]: values for name, values in means.items()}, study.learning_rates),
+        rates_figure(panels, study.learning_rates),
         alignment_figure(trained),
     )
 

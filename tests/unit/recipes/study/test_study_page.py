@@ -140,3 +140,10 @@ def test_pictures_draw_when_nothing_was_compared():
     _, *figures = results_page(cells[cells["method"] == "qat"], study_spec(), QuantSpec.parse("4-4-8"))
     for figure in figures:
         figure.savefig(io.BytesIO(), format="png")
+
+
+def test_methods_of_other_bits_have_a_panel_of_their_own():
+    methods = STUDY["methods"] | {"crqat": STUDY["methods"]["crqat"] | {"bits": [3, 3, 8]}}
+    rates = results_page(cells_frame(), study_spec(methods=methods), QuantSpec.parse("4-4-8"))[2]
+    lines = {axes.get_title(loc="left"): axes.get_legend_handles_labels()[1] for axes in rates.axes}
+    assert lines == {"4-4-8": ["QAT (LSQ)"], "3-3-8": ["CR-QAT"]}
