@@ -16,6 +16,7 @@ from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.evaluation_run import truth
 from crqat_pipeline.recipes.specs import EvaluationSpec, FetchDataSpec, NamedBuilderSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.recipes.study.comparison import cells_by_method
 from crqat_pipeline.recipes.study.problem import ScoredData, StudyProblem
 from crqat_pipeline.recipes.study.results import results_page
 from crqat_pipeline.recipes.study.run import run_study
@@ -85,8 +86,7 @@ def run(
         figures = {f"{prefix}/{name}": value for name, value in row.items() if isinstance(value, float)}
         tracker.metrics(figures, int(row["seed"]))
 
-    cells = pd.DataFrame(run_study(study, problem, folder, rows, report))
-    return {str(method): one.dropna(axis="columns", how="all") for method, one in cells.groupby("method", sort=False)}
+    return cells_by_method(run_study(study, problem, folder, rows, report))
 
 
 def write_results(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -48,6 +49,18 @@ class Compared:
         if len(ours.keys() & theirs.keys()) < 2:
             return None
         return paired_difference(ours, theirs)
+
+
+IDENTITY = ("method", "phase", "seed", "learning_rate", "teacher", "failed", "seconds")
+"""First columns of a table of cells; figures follow by name."""
+
+
+def cells_by_method(rows: Sequence[Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
+    """One table per method, in the order of their first rows; its columns do not depend on what else was run."""
+    cells = pd.DataFrame(rows)
+    known = [name for name in IDENTITY if name in cells]
+    cells = cells[[*known, *sorted(cells.columns.difference(known))]]
+    return {str(method): one.dropna(axis="columns", how="all") for method, one in cells.groupby("method", sort=False)}
 
 
 def compare(cells: pd.DataFrame, study: StudySpec) -> dict[str, Compared]:

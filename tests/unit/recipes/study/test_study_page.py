@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.recipes.study.comparison import compare, grid
+from crqat_pipeline.recipes.study.comparison import cells_by_method, compare, grid
 from crqat_pipeline.recipes.study.results import results_page
 from tests.support.tiny_study import STUDY, cells_frame, study_spec
 
@@ -147,3 +147,15 @@ def test_methods_of_other_bits_have_a_panel_of_their_own():
     rates = results_page(cells_frame(), study_spec(methods=methods), QuantSpec.parse("4-4-8"))[2]
     lines = {axes.get_title(loc="left"): axes.get_legend_handles_labels()[1] for axes in rates.axes}
     assert lines == {"4-4-8": ["QAT (LSQ)"], "3-3-8": ["CR-QAT"]}
+
+
+def test_tables_of_cells_have_the_same_columns_whatever_else_was_run():
+    """Rows of earlier versions lack some figures; they come first, or not at all."""
+    old = {"method": "qat", "phase": "tuning", "seed": 5, "learning_rate": 1e-4, "failed": "", "AP": 0.5}
+    new = {"method": "crqat", "phase": "final", "seed": 0, "AR": 0.5, "teacher": "sha256:a", "AP": 0.4, "failed": ""}
+    tables = cells_by_method([old, new | {"learning_rate": 1e-4}])
+    assert list(tables) == ["qat", "crqat"]
+    assert list(tables["qat"]) == ["method", "phase", "seed", "learning_rate", "failed", "AP"]
+    assert list(tables["crqat"]) == ["method", "phase", "seed", "learning_rate", "teacher", "failed", "AP", "AR"]
+    alone = cells_by_method([new | {"learning_rate": 1e-4}])["crqat"]
+    assert list(alone) == list(tables["crqat"])
