@@ -60,7 +60,10 @@ def run(
     rows: Path,
     tracker: Tracker,
 ) -> dict[str, pd.DataFrame]:
-    """method -> its cells; finished ones are read from `rows`."""
+    """Chosen method -> its cells; finished ones are read from `rows`.
+
+    Tuning cells of a method that merely lends its rate stay out: its own table has them beside its figures.
+    """
 
     def data(split: PreparedSplit, images: ImageFolder) -> TrainingData:
         return TrainingData(split, images, vocabulary, text_bank)
@@ -86,7 +89,8 @@ def run(
         figures = {f"{prefix}/{name}": value for name, value in row.items() if isinstance(value, float)}
         tracker.metrics(figures, int(row["seed"]))
 
-    return cells_by_method(run_study(study, problem, folder, rows, report))
+    tables = cells_by_method(run_study(study, problem, folder, rows, report))
+    return {name: tables[name] for name in study.chosen}
 
 
 def write_results(
