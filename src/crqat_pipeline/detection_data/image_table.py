@@ -1,5 +1,6 @@
 """Images and their boxes as columns: two million images take the bytes of their numbers and names, and loader processes
-share them. A list of records takes twenty times as much, and every process that reads it gets a copy of its own.
+share them. Records are several times as large, and every process that reads them gets a copy of its own
+(benchmarks/prepared_split_memory.py).
 
 Shape letters: I images, M boxes of all images.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
@@ -40,6 +41,8 @@ def read_prepared_split(path: Path) -> PreparedSplit:
         if header["format"] != FORMAT:
             raise PreparedSplitFileError(f"its format is {header['format']!r} and not {FORMAT!r}")
         images = ImageTable(table.replace_schema_metadata(None).cast(SCHEMA))
+        del table
+        pa.default_memory_pool().release_unused()  # what decompression took: as much as the columns
         return PreparedSplit(images=images, categories=header["categories"])
     except KeyError as error:
         raise PreparedSplitFileError(f"it lacks {error} in its metadata") from error
