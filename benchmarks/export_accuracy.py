@@ -23,11 +23,11 @@ from crqat_pipeline.detectors import OpenVocabularyDetector
 from crqat_pipeline.evaluation.evaluator import evaluate
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
-from crqat_pipeline.export.packed import PackedModel, read_packed
 from crqat_pipeline.export.parity import check_codes
 from crqat_pipeline.export.pre_activation import with_pre_activation
 from crqat_pipeline.inference import Predictor
 from crqat_pipeline.inference.onnx_model import OnnxModel
+from crqat_pipeline.model_files.packed import PackedModel, read_packed
 from crqat_pipeline.runtime.progress import progress
 
 NUM_CALIBRATION_IMAGES = 64

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kedro.io import DatasetError
+
 from crqat_pipeline.catalog_io.local_file import LocalFile
-from crqat_pipeline.catalog_io.tensor_file import read, write
 
 if TYPE_CHECKING:
     from crqat_pipeline.structures.checkpoint import Checkpoint
@@ -15,10 +16,18 @@ class SafetensorsCheckpoint(LocalFile["Checkpoint", "Checkpoint"]):
     """structures.Checkpoint: tensors as safetensors, metadata as JSON in the file's header."""
 
     def save(self, data: Checkpoint) -> None:
+        from crqat_pipeline.model_files import write_checkpoint
+
         with self.replacing() as temporary:
-            write(temporary, data.tensors, data.metadata)
+            write_checkpoint(temporary, data)
 
     def load(self) -> Checkpoint:
-        from crqat_pipeline.structures.checkpoint import Checkpoint
+        from crqat_pipeline.model_files import read_checkpoint
 
-        return Checkpoint(*read(self.existing_path(), "A checkpoint"))
+        path = self.existing_path()
+        try:
+            return read_checkpoint(path)
+        except ValueError as error:
+            raise DatasetError(
+                f"{error} Restore it (dvc checkout), or remove it and run the pipeline that makes it again."
+            ) from error

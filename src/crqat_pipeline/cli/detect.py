@@ -99,7 +99,7 @@ def load_predictor(
 ) -> Predictor:
     """A predictor over every kind of model file. Raises ValueError that says what the file is and what to do."""
     from crqat_pipeline.inference import Predictor
-    from crqat_pipeline.inference.text_bank_file import find_text_banks
+    from crqat_pipeline.model_files.text_bank_file import find_text_banks
     from crqat_pipeline.runtime.device import choose_device
     from crqat_pipeline.text_encoders import build_text_encoder
 

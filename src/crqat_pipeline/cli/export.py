@@ -64,7 +64,7 @@ def command(
     from crqat_pipeline.export.onnx import OnnxSpec
     from crqat_pipeline.export.onnx.requirements import require_onnx
     from crqat_pipeline.inference.saturation import self_test
-    from crqat_pipeline.inference.text_bank_file import read_text_bank
+    from crqat_pipeline.model_files.text_bank_file import read_text_bank
     from crqat_pipeline.recipes.file_export import drawn_images, export_file, folder_images, open_for_export
 
     try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from crqat_pipeline.export.channel_affine import affine_of
 from crqat_pipeline.export.integer_weight import bias_unit, integer_weight
+from crqat_pipeline.quantization.channel_affine import affine_of
 from crqat_pipeline.quantization.layers import QuantBatchNorm2d, QuantConv2d
 
 

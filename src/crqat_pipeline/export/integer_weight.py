@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from crqat_pipeline.export.channel_affine import ChannelAffine
 from crqat_pipeline.quantization.affine import along_axis
+from crqat_pipeline.quantization.channel_affine import ChannelAffine
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 
 FINEST_MULTIPLIER = 16

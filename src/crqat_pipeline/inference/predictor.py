@@ -14,12 +14,12 @@ from torch import Tensor
 
 from crqat_pipeline.detection_data.letterbox import letterbox
 from crqat_pipeline.detectors import OpenVocabularyDetector
-from crqat_pipeline.export.packed import PackedModel
 from crqat_pipeline.inference.image_source import ImageSource, open_image
 from crqat_pipeline.inference.model_file import open_model
 from crqat_pipeline.inference.prompt_resolver import PromptResolver
 from crqat_pipeline.inference.runnable import ModelFacts, Runnable
 from crqat_pipeline.inference.torch_model import TorchModel, checkpoint_model, packed_model
+from crqat_pipeline.model_files.packed import PackedModel
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.output import Detections
 from crqat_pipeline.structures.vocabulary import TextBank

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.inference.runnable import ModelFacts
-from crqat_pipeline.inference.text_bank_file import read_text_bank
+from crqat_pipeline.model_files.text_bank_file import read_text_bank
 from crqat_pipeline.structures.vocabulary import TextBank
 from crqat_pipeline.text_encoders import TextEncoder, build_text_encoder
 

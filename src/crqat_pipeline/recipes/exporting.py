@@ -10,8 +10,8 @@ import torch
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.export.bias_alignment import align_biases
-from crqat_pipeline.export.packed import read_packed, write_packed
-from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild
+from crqat_pipeline.model_files.packed import read_packed, write_packed
+from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild
 from crqat_pipeline.recipes.specs import ExportSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint

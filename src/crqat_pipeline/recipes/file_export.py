@@ -23,12 +23,13 @@ from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.form_choice import check_form, chosen_form, has_pre_activation
 from crqat_pipeline.export.onnx.requirements import require_onnx
-from crqat_pipeline.export.packed import read_packed
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
 from crqat_pipeline.inference.image_files import expand, is_image
 from crqat_pipeline.inference.image_source import open_image
-from crqat_pipeline.inference.model_file import PACKED_KIND, kind_of
-from crqat_pipeline.inference.torch_model import detector_of, read_checkpoint
+from crqat_pipeline.model_files.checkpoint_file import read_checkpoint
+from crqat_pipeline.model_files.kind import ONNX, PACKED, kind_of
+from crqat_pipeline.model_files.packed import read_packed
+from crqat_pipeline.model_files.rebuilding import rebuild
 from crqat_pipeline.structures.vocabulary import TextBank
 
 DEFAULT_IMAGE_SIZE_PX = 640
@@ -55,15 +56,15 @@ def open_for_export(path: Path) -> ExportableModel:
     if not path.is_file():
         raise ValueError(f"No model file {path}. Check the path.")
     kind = kind_of(path)
-    if kind == "onnx":
+    if kind == ONNX:
         raise ValueError(f"{path} is an ONNX graph already. Export from the packed file or the checkpoint.")
-    if kind == PACKED_KIND:
+    if kind == PACKED:
         packed = read_packed(path)
         return ExportableModel(packed.build(), packed.text_bank, packed.extra)
     checkpoint = read_checkpoint(path)
     known = ("stage", "seed", "image_size_px", "text_encoder")
     extra = {key: checkpoint.metadata[key] for key in known if key in checkpoint.metadata}
-    return ExportableModel(detector_of(checkpoint), None, extra)
+    return ExportableModel(rebuild(checkpoint).detector, None, extra)
 
 
 def export_file(

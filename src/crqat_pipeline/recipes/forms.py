@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.packed import read_packed
-from crqat_pipeline.recipes.detector_state import rebuild
+from crqat_pipeline.model_files.packed import read_packed
+from crqat_pipeline.model_files.rebuilding import rebuild
 from crqat_pipeline.structures.checkpoint import Checkpoint
 
 FORM_LABELS: Mapping[str, str] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
-from crqat_pipeline.export.packed import read_packed
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
+from crqat_pipeline.model_files.packed import read_packed
 from crqat_pipeline.recipes.specs import ExportSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 

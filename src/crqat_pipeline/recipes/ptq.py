@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from crqat_pipeline.model_files.rebuilding import rebuild
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.detecting import detect_split
-from crqat_pipeline.recipes.detector_state import rebuild
 from crqat_pipeline.recipes.evaluation_run import Truth, evaluate_tables
 from crqat_pipeline.recipes.qat import post_training_quantization
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec

@@ -16,10 +16,10 @@ from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.training_loader import training_batches
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild, to_checkpoint
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
 from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, reestimate_batch_norm
 from crqat_pipeline.recipes.data import training_vocabulary
-from crqat_pipeline.recipes.detector_state import RebuiltDetector, rebuild, to_checkpoint
 from crqat_pipeline.recipes.scale_history import scale_details, scale_range, split_history
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, digest, fingerprint

@@ -8,8 +8,8 @@ import torch
 
 from crqat_pipeline.detection_data.training_loader import training_batches
 from crqat_pipeline.detectors import build_detector
+from crqat_pipeline.model_files.rebuilding import to_checkpoint
 from crqat_pipeline.recipes.data import training_vocabulary
-from crqat_pipeline.recipes.detector_state import to_checkpoint
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, RunSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, fingerprint
 from crqat_pipeline.runtime.device import choose_device

@@ -14,7 +14,7 @@ from crqat_pipeline.cli.export import FORMS as OFFERED
 from crqat_pipeline.cli.export import command
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.export.onnx import FORMS
-from crqat_pipeline.export.packed import write_packed
+from crqat_pipeline.model_files.packed import write_packed
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
 from crqat_pipeline.structures.vocabulary import TextBank
 

@@ -5,12 +5,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from small_students import minmax_spec, small_detector, small_inputs, small_student
 from torchvision.ops import nms
 
 from crqat_pipeline.export.onnx import FORMS, OnnxSpec, build_onnx, write_onnx
 from crqat_pipeline.export.onnx.runtime import run_model
 from crqat_pipeline.structures.vocabulary import TextBank
+from tests.support.small_students import minmax_spec, small_detector, small_inputs, small_student
 
 OUTPUTS = ("boxes", "scores", "embeddings")
 

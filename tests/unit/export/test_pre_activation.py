@@ -2,13 +2,13 @@ import copy
 
 import pytest
 import torch
-from small_students import NAME, minmax_spec, small_inputs, small_student
 
 from crqat_pipeline.export.bias_alignment import align_biases
-from crqat_pipeline.export.channel_affine import affine_of
 from crqat_pipeline.export.integer_weight import bias_unit, integer_weight
 from crqat_pipeline.export.pre_activation import with_pre_activation
+from crqat_pipeline.quantization.channel_affine import affine_of
 from crqat_pipeline.quantization.parts import quantizers
+from tests.support.small_students import NAME, minmax_spec, small_inputs, small_student
 
 ROW = {"detector_name": NAME, "detector_options": {"version": 2}}
 

@@ -3,12 +3,12 @@
 import copy
 
 import pytest
-from small_students import minmax_spec, small_detector, small_inputs, small_student
 
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.parity_report import CodeRow, ParityReport, joined
 from crqat_pipeline.export.verified_onnx import check_parity, write_verified_onnx
+from tests.support.small_students import minmax_spec, small_detector, small_inputs, small_student
 
 pytest.importorskip("onnxruntime")
 BATCHES = [small_inputs(2)[0], small_inputs(1, seed=5)[0]]

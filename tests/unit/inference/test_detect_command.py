@@ -9,7 +9,7 @@ from PIL import Image
 from crqat_pipeline.cli.detect import command
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
-from crqat_pipeline.export.packed import write_packed
+from crqat_pipeline.model_files.packed import write_packed
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
 from crqat_pipeline.structures.vocabulary import TextBank
 

@@ -6,7 +6,7 @@ from fixed_model import FixedModel
 from safetensors.torch import save_file
 
 from crqat_pipeline.inference.prompt_resolver import PromptResolver, check_prompts, split_prompts
-from crqat_pipeline.inference.text_bank_file import find_text_banks, read_text_bank
+from crqat_pipeline.model_files.text_bank_file import find_text_banks, read_text_bank
 
 
 def stored_bank(path, prompts, dim=4, encoder="open_clip:X:y:gelu"):

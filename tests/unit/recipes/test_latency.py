@@ -11,7 +11,7 @@ from PIL import Image
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.image_table import PreparedImage
 from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedSplit
-from crqat_pipeline.recipes.detector_state import to_checkpoint
+from crqat_pipeline.model_files.rebuilding import to_checkpoint
 from crqat_pipeline.recipes.latency import WARM_UP_CALLS, cpu_name, measure_latency, median_ms
 from crqat_pipeline.recipes.specs import EvaluationSpec, NamedBuilderSpec
 from crqat_pipeline.recipes.stage_data import TrainingData

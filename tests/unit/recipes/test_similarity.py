@@ -12,7 +12,7 @@ from PIL import Image
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.image_table import PreparedImage
 from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedSplit
-from crqat_pipeline.recipes.detector_state import to_checkpoint
+from crqat_pipeline.model_files.rebuilding import to_checkpoint
 from crqat_pipeline.recipes.run_figures import heat_map_sheet
 from crqat_pipeline.recipes.similarity import PICTURE_PX, colour_range, heat_map_rows, similarity_maps
 from crqat_pipeline.recipes.specs import EvaluationSpec, NamedBuilderSpec

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from torch import nn
 
 from crqat_pipeline.detectors.yolo_world.contrast import Contrast
-from crqat_pipeline.export.channel_affine import affine_of
 from crqat_pipeline.export.onnx.convolution import is_integer
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.operand import operand, product, scaled
+from crqat_pipeline.quantization.channel_affine import affine_of
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 
 NORM_EPS = 1e-12

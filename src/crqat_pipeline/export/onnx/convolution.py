@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.export.channel_affine import ChannelAffine, affine_of
 from crqat_pipeline.export.integer_weight import IntegerWeight, bias_unit, integer_weight
 from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap, Plain
+from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantBatchNorm2d, QuantConv2d, QuantLinear
 

@@ -1,8 +1,12 @@
-"""`*.int4.safetensors`: a quantized detector in a file, two codes per byte (docs/formats/packed_int4.md)."""
+"""The packed format under its first address; it lives in `model_files.packed`."""
 
-from crqat_pipeline.export.packed.manifest import PackedEntry, manifest
-from crqat_pipeline.export.packed.reader import PackedModel, read_packed
-from crqat_pipeline.export.packed.report import PackedReport
-from crqat_pipeline.export.packed.writer import write_packed
+from crqat_pipeline.model_files.packed import (
+    PackedEntry,
+    PackedModel,
+    PackedReport,
+    manifest,
+    read_packed,
+    write_packed,
+)
 
 __all__ = ["PackedEntry", "PackedModel", "PackedReport", "manifest", "read_packed", "write_packed"]

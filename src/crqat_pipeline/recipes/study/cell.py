@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crqat_pipeline.evaluation import evaluate
+from crqat_pipeline.model_files import read_checkpoint, rebuild
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_split
-from crqat_pipeline.recipes.detector_state import rebuild
 from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
 from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.stage_data import digest
-from crqat_pipeline.recipes.study.kept import read_checkpoint, write_checkpoint, write_json
+from crqat_pipeline.recipes.study.kept import keep_checkpoint, write_json
 from crqat_pipeline.recipes.study.problem import ScoredData, StudyProblem, key_of
 from crqat_pipeline.recipes.study.spec import StudySpec
 from crqat_pipeline.recipes.study.stages import bits_of, stage_specs
@@ -121,7 +121,7 @@ def _student(
                 student, teacher, problem.qat, problem.calibration, quantization, spec, run, resume_folder
             )
             facts = {**result.student.metadata, "seconds": result.metrics["seconds"]}
-            write_checkpoint(path, Checkpoint(result.student.tensors, facts))
+            keep_checkpoint(path, Checkpoint(result.student.tensors, facts))
             shutil.rmtree(resume_folder)
         student = read_checkpoint(path)
         seconds += student.metadata["seconds"]

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from crqat_pipeline.recipes.specs import RunSpec
-from crqat_pipeline.recipes.study.kept import write_checkpoint
+from crqat_pipeline.recipes.study.kept import keep_checkpoint
 from crqat_pipeline.recipes.study.problem import StudyProblem, key_of
 from crqat_pipeline.recipes.teacher import make_teacher
 
@@ -24,5 +24,5 @@ def train_teacher(problem: StudyProblem, seed: int, path: Path) -> None:
     resume_folder = path.with_suffix(".resume")
     resume_folder.mkdir(parents=True, exist_ok=True)
     run = RunSpec(seed=seed, device=problem.device)
-    write_checkpoint(path, make_teacher(problem.detector, problem.train, problem.teacher, run, resume_folder).student)
+    keep_checkpoint(path, make_teacher(problem.detector, problem.train, problem.teacher, run, resume_folder).student)
     shutil.rmtree(resume_folder)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from crqat_pipeline.model_files.rebuilding import rebuild, to_checkpoint
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
-from crqat_pipeline.recipes.detector_state import rebuild, to_checkpoint
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from tests.support.random_batches import random_batch, small_detector
@@ -27,7 +27,7 @@ def test_a_quantized_student_comes_back_with_its_bits(parts):
 
 
 def test_a_checkpoint_without_a_detector_is_refused_with_the_way_out():
-    with pytest.raises(ValueError, match=r"names its detector; this one has only \['epoch'\].*crqat weights"):
+    with pytest.raises(ValueError, match=r"names its detector; this one records only \['epoch'\].*crqat weights"):
         rebuild(Checkpoint({}, {"epoch": 3}))
 
 

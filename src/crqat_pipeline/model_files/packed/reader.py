@@ -14,12 +14,13 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.packed.header import FORMAT_NAME, FORMAT_VERSION, HEADER_KEY, content_sha256
-from crqat_pipeline.export.packed.manifest import PackedEntry, manifest
-from crqat_pipeline.export.packed.writer import TEXT_BANK_TENSOR
-from crqat_pipeline.quantization import QuantSpec, prepare, set_quantized
+from crqat_pipeline.model_files.detector_row import DetectorRow
+from crqat_pipeline.model_files.packed.header import FORMAT_NAME, FORMAT_VERSION, HEADER_KEY, content_sha256
+from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
+from crqat_pipeline.model_files.packed.writer import TEXT_BANK_TENSOR
+from crqat_pipeline.model_files.rebuilding import unfilled
+from crqat_pipeline.quantization import QuantSpec, set_quantized
 from crqat_pipeline.structures.vocabulary import TextBank
 
 AS_STORED = {
@@ -70,9 +71,7 @@ class PackedModel:
         Steps are stored plainly (the student may have trained their logarithms), and a weight is its code times its
         step, which its quantizer maps onto itself. Raises ValueError if names, shapes or dtypes do not fit.
         """
-        row = self.metadata["detector"]
-        detector = build_detector(row["name"], **row["options"])
-        prepare(detector, self.as_stored)
+        detector = unfilled(DetectorRow.model_validate(self.metadata["detector"]), self.as_stored)
         set_quantized(detector, self.metadata["quantized_parts"])
         entries = manifest(detector)
         self._check_names(entries)

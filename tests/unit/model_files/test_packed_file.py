@@ -6,12 +6,12 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from small_students import NAME, minmax_spec, small_detector, small_inputs, small_student
 
-from crqat_pipeline.export.packed import manifest, read_packed, write_packed
+from crqat_pipeline.model_files.packed import manifest, read_packed, write_packed
 from crqat_pipeline.quantization import prepare
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 from crqat_pipeline.structures.vocabulary import TextBank
+from tests.support.small_students import NAME, minmax_spec, small_detector, small_inputs, small_student
 
 BANK = TextBank(("red lamp", "stray cat"), torch.randn(2, 64), "test", is_normalized=False)
 

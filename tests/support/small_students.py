@@ -1,4 +1,4 @@
-"""Small quantized detectors with awkward BatchNorms (negative gains, odd statistics) for the tests of this room."""
+"""Small quantized detectors with awkward BatchNorms (negative gains, odd statistics)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from crqat_pipeline.export.channel_affine import affine_of, set_batch_norm
+from crqat_pipeline.quantization.channel_affine import affine_of, set_batch_norm
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 5, 5), (1, 64, 13, 9), (3, 33, 1, 1), (1, 1, 2, 3)])

@@ -1,7 +1,7 @@
 import torch
 
 from crqat_pipeline.detectors import build_detector
-from crqat_pipeline.export.packed import manifest
+from crqat_pipeline.model_files.packed import manifest
 from crqat_pipeline.quantization import QuantSpec, prepare, set_quantized
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.packed.header import (
+from crqat_pipeline.model_files.packed.header import (
     CLIP_CONVENTION,
     FORMAT_NAME,
     FORMAT_VERSION,
@@ -24,8 +24,8 @@ from crqat_pipeline.export.packed.header import (
     as_json,
     content_sha256,
 )
-from crqat_pipeline.export.packed.manifest import PackedEntry, manifest
-from crqat_pipeline.export.packed.report import PackedReport
+from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
+from crqat_pipeline.model_files.packed.report import PackedReport
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.quantization.convert import check_ready
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer

@@ -15,8 +15,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.export.channel_affine import ChannelAffine, affine_of, set_batch_norm
 from crqat_pipeline.quantization import pack_int4, unpack_int4
+from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of, set_batch_norm
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 

@@ -1,0 +1,44 @@
+"""Text banks on disk: vocabularies whose embeddings are at hand without a text encoder.
+
+Shape letters: K prompts, D embedding.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from crqat_pipeline.runtime.tensor_file import read_tensors, write_tensors
+from crqat_pipeline.structures.vocabulary import TextBank
+
+BANK_SUFFIX = "text_bank"
+TENSOR_NAME = "embeddings_KD"
+
+
+def write_text_bank(path: Path, bank: TextBank) -> None:
+    """Write to `path`: embeddings_KD as a tensor; prompts, encoder and is_normalized in the header."""
+    header = {"prompts": bank.prompts, "encoder": bank.encoder, "is_normalized": bank.is_normalized}
+    write_tensors(path, {TENSOR_NAME: bank.embeddings_KD}, header)
+
+
+def read_text_bank(path: Path) -> TextBank:
+    """What write_text_bank wrote. Raises ValueError for anything else."""
+    if not path.is_file():
+        raise ValueError(f"No text bank {path}. Check the path, or make one with the pipeline data_prep.")
+    try:
+        tensors, facts = read_tensors(path)
+        return TextBank(tuple(facts["prompts"]), tensors[TENSOR_NAME], facts["encoder"], facts["is_normalized"])
+    except KeyError as error:
+        raise ValueError(
+            f"{path} is not a text bank: it lacks {error}. Make it again with the pipeline data_prep."
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path} is not a text bank: {error} Make it again with the pipeline data_prep.") from error
+
+
+def find_text_banks(folder: Path) -> dict[str, Path]:
+    """Vocabulary name -> file: lvis_text_bank.safetensors is "lvis", text_bank.safetensors is "text_bank"."""
+    found = {}
+    for path in sorted(folder.glob(f"*{BANK_SUFFIX}.safetensors")):
+        name = path.stem.removesuffix(BANK_SUFFIX).rstrip("_")
+        found[name or BANK_SUFFIX] = path
+    return found
