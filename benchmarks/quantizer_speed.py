@@ -65,8 +65,9 @@ def swap_brevitas(detector: Any) -> None:
     from brevitas.quant import Int8WeightPerChannelFloat, ShiftedUint8ActPerTensorFloat
     from torch import nn
 
-    from crqat_pipeline.quantization.full_precision import reason_to_keep
+    from crqat_pipeline.quantization.full_precision import kept_patterns, reason_to_keep
     from crqat_pipeline.quantization.spec import QuantSpec
+    from crqat_pipeline.structures.quantization_contract import product_operands_of
 
     spec = QuantSpec.parse("4-4-8")
     activation = {"input_quant": ShiftedUint8ActPerTensorFloat, "input_bit_width": 4, "input_collect_stats_steps": 1}
@@ -76,7 +77,7 @@ def swap_brevitas(detector: Any) -> None:
         "weight_scaling_impl_type": "parameter_from_stats",
     }
     for name, module in list(detector.named_modules()):
-        if reason_to_keep(detector, spec, name) is not None:
+        if reason_to_keep(detector, spec.keep_edge_layers, kept_patterns(detector, spec), name) is not None:
             continue
         parent_name, _, child = name.rpartition(".")
         has_bias = getattr(module, "bias", None) is not None
@@ -85,8 +86,8 @@ def swap_brevitas(detector: Any) -> None:
             new: Any = qnn.QuantConv2d(*shape, groups=module.groups, bias=has_bias, **weight, **activation)
         elif type(module) is nn.Linear:
             new = qnn.QuantLinear(module.in_features, module.out_features, bias=has_bias, **weight, **activation)
-        elif hasattr(module, "attention_operands"):
-            for operand in module.attention_operands:
+        elif (operands := product_operands_of(module)) is not None and operands.kind == "attention":
+            for operand in operands.head_axis:
                 quantizer = qnn.QuantIdentity(
                     act_quant=ShiftedUint8ActPerTensorFloat, bit_width=8, collect_stats_steps=1
                 )

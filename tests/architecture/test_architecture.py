@@ -54,6 +54,31 @@ def test_files_are_short(project):
     assert median(length for name, length in lengths.items() if not name.endswith("__init__.py")) <= MAX_MEDIAN_LINES
 
 
+YOLO_WORLD = re.compile(r"yolo_?world|td_p3|bu_p[45]|\(8, 16, 32\)", re.IGNORECASE)
+ITS_OWN_PLACES = ("detectors/yolo_world/", "export/onnx/yolo_world/")
+ITS_TABLES = {
+    "detectors/table.py",
+    "export/onnx/table.py",
+    "detectors/weights/restricted_pickle.py",  # names of upstream packages
+    "recipes/dry_run/lengths.py",  # the detector whose GPU-hours the paper gives
+    "cli/weights.py",
+    "distillation/qfd.py",
+}
+
+
+def test_one_family_lives_in_its_own_folders(project):
+    """No other room knows YOLO-World: neither its modules, nor its feature names, nor its strides."""
+    known = {}
+    for path in sources(project):
+        place = path.relative_to(project / "src" / "crqat_pipeline").as_posix()
+        if place.startswith(ITS_OWN_PLACES) or place in ITS_TABLES:
+            continue
+        code = re.sub(r'""".*?"""|#[^\n]*', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        if found := YOLO_WORLD.findall(code):
+            known[place] = found
+    assert known == {}
+
+
 def test_files_are_named_after_a_subject(project):
     assert [path for path in sources(project) if path.stem in FORBIDDEN_NAMES] == []
 

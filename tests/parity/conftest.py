@@ -28,7 +28,7 @@ def _student(version, options):
             module.running_mean.copy_(torch.randn(size, generator=generator) * 0.1)
             module.running_var.copy_(torch.rand(size, generator=generator) * 0.3 + 0.2)
     fast = {"weight_initialization": "minmax", "activation_initialization": "minmax"}
-    prepare(detector, QuantSpec.parse("4-4-8", **fast, **dict(options)))
+    prepare(detector, QuantSpec.parse("4-4-8", **{"keep_full_precision": (), **fast, **dict(options)}))
     images = torch.rand(2, 3, 96, 64, generator=generator)
     calibrate(detector, [(images, torch.randn(5, 64, generator=generator))], list(detector.parts))
     set_quantized(detector, list(detector.parts))

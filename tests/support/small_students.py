@@ -46,4 +46,4 @@ def small_inputs(num_images=1, size_px=(96, 64), num_prompts=5, seed=1):
 
 def minmax_spec(bits="4-4-8", **options):
     fast = {"weight_initialization": "minmax", "activation_initialization": "minmax"}
-    return QuantSpec.parse(bits, **fast, **options)
+    return QuantSpec.parse(bits, **{"keep_full_precision": (), **fast, **options})

@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crqat_pipeline.detectors.common.selection import SelectionSpec
+from crqat_pipeline.detectors.common.similarity import RegionTextSimilarity
+from crqat_pipeline.detectors.family import DetectorFamily
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.structures.batch import ImageTargets
-from crqat_pipeline.structures.output import Detections, DetectorOutput, PositiveRegions
+from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
+from crqat_pipeline.structures.quantization_contract import ProductOperands
 
 CELL_PX = 4
 
@@ -21,7 +25,7 @@ CELL_PX = 4
 class ToyProduct(nn.Module):
     """Product of each cell with each guide, per head; an attention product of the protocol."""
 
-    attention_operands = {"map_operand": 1, "guide_operand": 1}  # noqa: RUF012
+    product_operands = ProductOperands({"map_operand": 1, "guide_operand": 1})
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,6 +71,7 @@ class ToyHead(nn.Module):
         self.hidden_norm = nn.BatchNorm2d(16)
         self.embed = nn.Conv2d(16, embedding_dim, 1)
         self.box = nn.Conv2d(16, 4, 1)
+        self.similarity = RegionTextSimilarity()
 
     def forward(self, map_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         hidden_BCHW = functional.silu(self.hidden_norm(self.hidden(map_BCHW)))
@@ -76,12 +81,17 @@ class ToyHead(nn.Module):
 class ToyDetector(OpenVocabularyDetector):
     """Cell n predicts a box around its center; the positive of an object is the cell that holds its center."""
 
+    backbone_feature_names = ("c",)
+    neck_feature_names = ("n",)
+    loss_names = ("loss_class", "loss_box")
+
     def __init__(self, embedding_dim: int = 6) -> None:
         super().__init__()
         self.backbone, self.neck, self.head = ToyBackbone(), ToyNeck(embedding_dim), ToyHead(embedding_dim)
         self.parts = {"backbone": ("backbone",), "neck": ("neck",), "head": ("head",)}
         self.edge_layers = ("backbone.stem", "head.embed", "head.box")
         self.embedding_dim, self.size_divisor = embedding_dim, CELL_PX
+        self.selection = SelectionSpec()
 
     def backbone_features(self, images_B3HW: Tensor) -> dict[str, Tensor]:
         return {"c": self.backbone(images_B3HW)}
@@ -97,14 +107,15 @@ class ToyDetector(OpenVocabularyDetector):
         centers_N2 = (torch.stack([columns, rows], dim=1) + 0.5) * CELL_PX
         half_BN4 = functional.softplus(sides_BN4) * CELL_PX
         boxes_BN4 = torch.cat([centers_N2 - half_BN4[..., :2], centers_N2 + half_BN4[..., 2:]], dim=2)
-        logits_BNK = 5.0 * functional.normalize(embeddings_BND, dim=2) @ functional.normalize(text_XKD, dim=2).mT
+        unit_BDN = functional.normalize(embeddings_BND, dim=2).mT
+        logits_BNK = 5.0 * self.head.similarity(unit_BDN, functional.normalize(text_XKD, dim=2))
         return DetectorOutput(
             logits_BNK,
             boxes_BN4,
             embeddings_BND,
             text_embeddings,
             features if return_features else {},
-            {"grid": torch.tensor([height, width])},
+            family={"grid": torch.tensor([height, width])},
         )
 
     def assign(self, output: DetectorOutput, targets: Sequence[ImageTargets]) -> PositiveRegions:
@@ -133,14 +144,11 @@ class ToyDetector(OpenVocabularyDetector):
         found_P4 = output.boxes_BN4[positives.image_P, positives.region_P]
         return {"loss_class": class_loss, "loss_box": 0.01 * functional.smooth_l1_loss(found_P4, boxes_P4)}
 
-    def detect(self, output: DetectorOutput, *, score_threshold: float, max_detections: int) -> list[Detections]:
-        found = []
-        for scores_NK, boxes_N4 in zip(output.class_logits_BNK.sigmoid(), output.boxes_BN4, strict=True):
-            scores_N, labels_N = scores_NK.max(dim=1)
-            order_M = scores_N.argsort(descending=True, stable=True)[:max_detections]
-            order_M = order_M[scores_N[order_M] >= score_threshold]
-            found.append(Detections(boxes_N4[order_M], scores_N[order_M], labels_N[order_M]))
-        return found
+    def level_strides(self) -> tuple[int, ...]:
+        return (CELL_PX,)
+
+
+TOY_FAMILY = DetectorFamily("toy", {"toy": ToyDetector}, tested=(("toy", {}), ("toy", {"embedding_dim": 9})))
 
 
 def toy_inputs(num_images: int = 2, num_prompts: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import click
 
 
 @click.command("cost")
-@click.option("--detector", required=True, help="Row of the detector table, such as yolo_world_m.")
+@click.option("--detector", required=True, help="Name of a detector; a wrong one lists them all.")
 @click.option("--version", type=int, default=None, help="Version of the detector family (YOLO-World: 1 or 2).")
 @click.option("--prompts", type=int, default=80, show_default=True, help="Number of prompts (COCO 80, LVIS 1203).")
 @click.option("--bits", default="4-4-8", show_default=True, help="weight-activation-attention bits, or none.")
@@ -33,7 +33,7 @@ def command(
     from crqat_pipeline.detectors import build_detector
     from crqat_pipeline.quantization import QuantSpec, cost
 
-    options = {} if version is None else {"version": version}
+    options: dict[str, Any] = {} if version is None else {"version": version}
     try:
         spec = None if bits.lower() in ("none", "fp32") else QuantSpec.parse(bits, granularity, deployment="simulation")
         with torch.device("meta"):

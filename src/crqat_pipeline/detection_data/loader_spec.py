@@ -12,7 +12,7 @@ class LoaderSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image_size_px: int = Field(128, ge=32, multiple_of=32, description="Side of the square input, pixels.")
+    image_size_px: int = Field(128, ge=1, description="Side of the square input, pixels.")
     batch_size: int = Field(16, ge=1, description="Images per batch.")
     num_workers: int = Field(0, ge=0, le=64, description="Loader processes; 0 loads in the training process.")
     num_prompts: int = Field(

@@ -2,7 +2,7 @@
 (the paper's figure 4).
 
 Shape letters: N regions, C classes asked for, D embedding, h w cells of the grid.
-Detectors with a feature pyramid have one region per cell of each level; others are placed by their boxes.
+Detectors with a feature pyramid have one region per cell of each level; others are placed by where they look.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from crqat_pipeline.structures.output import DetectorOutput
 
-STRIDES_PX = (8, 16, 32)
+CELL_PX = 16
 COLOUR_MAP = "inferno"
 
 
@@ -31,20 +31,17 @@ def class_similarity(output: DetectorOutput, image: int, prompts: list[int]) -> 
     return (regions_ND @ texts_CD.T).amax(dim=1)
 
 
-def spread(
-    similarity_N: Tensor, boxes_N4: Tensor, height_px: int, width_px: int, strides: tuple[int, ...] = STRIDES_PX
-) -> Tensor:
-    """(h, w) in cells of the finest stride: regions of a pyramid where their cells are, others where their boxes are.
+def spread(similarity_N: Tensor, centres_N2: Tensor, height_px: int, width_px: int, strides: tuple[int, ...]) -> Tensor:
+    """(h, w): regions of a pyramid fill their cells, in cells of its finest stride; others count where they look.
 
-    boxes_N4: pixel xyxy; read only if the number of regions is not that of the pyramid.
+    centres_N2: x, y in pixels. strides: of the detector's levels, in pixels; empty for regions without fixed places.
     """
-    if len(similarity_N) == len(grid_centres(height_px, width_px, strides)):
+    if strides and len(similarity_N) == sum((height_px // one) * (width_px // one) for one in strides):
         return pyramid_map(similarity_N, height_px, width_px, strides)
-    centres_N2 = (boxes_N4[:, :2] + boxes_N4[:, 2:]) / 2
-    return similarity_map(similarity_N, centres_N2, height_px, width_px, strides[0])
+    return similarity_map(similarity_N, centres_N2, height_px, width_px, strides[0] if strides else CELL_PX)
 
 
-def pyramid_map(similarity_N: Tensor, height_px: int, width_px: int, strides: tuple[int, ...] = STRIDES_PX) -> Tensor:
+def pyramid_map(similarity_N: Tensor, height_px: int, width_px: int, strides: tuple[int, ...]) -> Tensor:
     """(h, w): for each cell of the finest level the mean over levels of the anchor whose cell it lies in."""
     sizes = [(height_px // stride, width_px // stride) for stride in strides]
     ends = list(accumulate(rows * columns for rows, columns in sizes))
@@ -56,19 +53,8 @@ def pyramid_map(similarity_N: Tensor, height_px: int, width_px: int, strides: tu
     return torch.stack(maps).mean(dim=0)
 
 
-def grid_centres(height_px: int, width_px: int, strides: tuple[int, ...] = STRIDES_PX) -> Tensor:
-    """(N, 2): x, y in pixels of the cells of a feature pyramid, level by level, row by row."""
-    levels = []
-    for stride in strides:
-        y, x = torch.meshgrid(
-            torch.arange(height_px // stride) + 0.5, torch.arange(width_px // stride) + 0.5, indexing="ij"
-        )
-        levels.append(torch.stack([x, y], dim=-1).reshape(-1, 2) * stride)
-    return torch.cat(levels)
-
-
 def similarity_map(
-    similarity_N: Tensor, centres_N2: Tensor, height_px: int, width_px: int, cell_px: int = 16
+    similarity_N: Tensor, centres_N2: Tensor, height_px: int, width_px: int, cell_px: int = CELL_PX
 ) -> Tensor:
     """(h, w): mean similarity of the regions whose centre falls into each cell, NaN for cells without one."""
     if len(similarity_N) != len(centres_N2):

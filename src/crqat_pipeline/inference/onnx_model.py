@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crqat_pipeline.detectors.yolo_world.selection import select_detections
-from crqat_pipeline.detectors.yolo_world.spec import SelectionSpec
+from crqat_pipeline.detectors.common.selection import SelectionSpec, select_detections
 from crqat_pipeline.inference.onnx_session import AUTOMATIC, open_session
 from crqat_pipeline.inference.runnable import ModelFacts
 from crqat_pipeline.inference.saturation import warn_of_saturation

@@ -29,8 +29,8 @@ def set_batch_norm(detector: nn.Module, policy: BatchNormPolicy, parts: Collecti
         batch_norm.train(policy == "live")
 
 
-def reestimate_batch_norm(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], parts: Collection[str]) -> int:
-    """Replace running statistics of `parts` by the average over (images_B3HW, text_embeddings) batches.
+def reestimate_batch_norm(detector: nn.Module, batches: Iterable[tuple[Tensor, ...]], parts: Collection[str]) -> int:
+    """Replace running statistics of `parts` by the average over batches of the model's inputs.
 
     Weights and quantizers stay as they are; about 50 batches are enough (Nagel et al., ICML 2022). Returns the number
     of batches; raises ValueError if there are none, in which case the old statistics stay.
@@ -40,10 +40,10 @@ def reestimate_batch_norm(detector: nn.Module, batches: Iterable[tuple[Tensor, T
     num_batches = 0
     try:
         with eval_mode(detector), torch.no_grad():
-            for images_B3HW, text_embeddings in batches:
+            for inputs in batches:
                 if num_batches == 0:
                     _start(chosen)
-                detector(images_B3HW, text_embeddings)
+                detector(*inputs)
                 num_batches += 1
     finally:
         for batch_norm, momentum in zip(chosen, momenta, strict=True):

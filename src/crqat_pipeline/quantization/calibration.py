@@ -19,8 +19,8 @@ from crqat_pipeline.quantization.parts import part_of, quantizers_of
 from crqat_pipeline.quantization.weight_initialization import initialize_weight
 
 
-def calibrate(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], parts: Collection[str]) -> None:
-    """Run (images_B3HW, text_embeddings) through the detector and initialize the quantizers of `parts`.
+def calibrate(detector: nn.Module, batches: Iterable[tuple[Tensor, ...]], parts: Collection[str]) -> None:
+    """Run batches, such as (images_B3HW, text_embeddings), through the model; initialize the quantizers of `parts`.
 
     Deterministic, in eval mode, without gradient, in memory that does not grow with the number of images. The
     quantizers of `parts` are off while they observe; those of other parts keep their state. Raises ValueError for
@@ -40,11 +40,11 @@ def calibrate(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], par
             quantizer.stop_observing()
 
 
-def _run(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> int:
+def _run(detector: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> int:
     num_batches = 0
     with torch.no_grad():
-        for images_B3HW, text_embeddings in batches:
-            detector(images_B3HW, text_embeddings)
+        for inputs in batches:
+            detector(*inputs)
             num_batches += 1
     return num_batches
 

@@ -15,6 +15,7 @@ from crqat_pipeline.quantization.grid import IntegerGrid
 from crqat_pipeline.quantization.integer_model import AffineParameters, ConvGeometry, IntegerLayer, IntegerModel
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLayer, QuantLinear
 from crqat_pipeline.quantization.parts import quantizers
+from crqat_pipeline.structures.quantization_contract import product_operands_of
 
 
 def convert(detector: nn.Module) -> IntegerModel:
@@ -39,7 +40,7 @@ def convert(detector: nn.Module) -> IntegerModel:
                 f"A layer with a quantized input and a full-precision weight has no integer form; got {name!r}. "
                 "Set weight_bits too, or add the layer to keep_full_precision."
             )
-        elif hasattr(module, "attention_operands") or hasattr(module, "similarity_operands"):
+        elif product_operands_of(module) is not None:
             for child_name, child in module.named_children():
                 if isinstance(child, FakeQuantizer) and child.is_on:
                     operands[f"{name}.{child_name}"] = affine_parameters(child)

@@ -19,6 +19,7 @@ from crqat_pipeline.quantization.parts import part_of, quantizers
 from crqat_pipeline.quantization.prepare import prepare
 from crqat_pipeline.quantization.spec import QuantSpec
 from crqat_pipeline.quantization.swap import kind_of
+from crqat_pipeline.structures.quantization_contract import contract_of
 
 
 def cost(detector: nn.Module, spec: QuantSpec | None, image_size_px: int, num_prompts: int) -> CostReport:
@@ -69,7 +70,7 @@ def on_meta(detector: nn.Module) -> nn.Module:
 
 
 def _check(detector: nn.Module, image_size_px: int, num_prompts: int) -> None:
-    divisor = int(detector.size_divisor)  # type: ignore[arg-type]
+    divisor = contract_of(detector).size_divisor
     if image_size_px < 1 or image_size_px % divisor:
         below = max(image_size_px // divisor, 1) * divisor
         raise ValueError(f"image_size_px must be a multiple of {divisor}; got {image_size_px}. Use {below}.")

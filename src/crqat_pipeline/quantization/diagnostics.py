@@ -22,8 +22,8 @@ from crqat_pipeline.quantization.parts import part_of, quantizers
 Row = dict[str, Any]
 
 
-def quantizer_rows(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> list[Row]:
-    """One row per quantizer that is on, measured over (images_B3HW, text_embeddings) batches.
+def quantizer_rows(detector: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> list[Row]:
+    """One row per quantizer that is on, measured over batches of the detector's inputs.
 
     name, layer, part, tensor (weight, input, output or the operand's name), bits; sqnr_db: 10 log10(signal / noise),
     inf without noise; clipping_rate: share of values more than half a step outside the grid, in [0, 1]; used_levels of
@@ -35,8 +35,8 @@ def quantizer_rows(detector: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]
     handles = [tally.quantizer.register_forward_pre_hook(tally.hook) for tally in tallies.values()]
     try:
         with eval_mode(detector), torch.no_grad():
-            for images_B3HW, text_embeddings in batches:
-                detector(images_B3HW, text_embeddings)
+            for inputs in batches:
+                detector(*inputs)
     finally:
         for handle in handles:
             handle.remove()

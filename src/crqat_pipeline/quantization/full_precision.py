@@ -10,6 +10,7 @@ from torch import nn
 
 from crqat_pipeline.quantization.parts import part_of
 from crqat_pipeline.quantization.spec import QuantSpec
+from crqat_pipeline.structures.quantization_contract import contract_of
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -18,9 +19,16 @@ def matches(name: str, pattern: str) -> bool:
     return any(fnmatchcase(".".join(pieces[:end]), pattern) for end in range(1, len(pieces) + 1))
 
 
-def check_patterns(spec: QuantSpec, candidates: Sequence[str]) -> None:
+def kept_patterns(detector: nn.Module, spec: QuantSpec) -> tuple[str, ...]:
+    """The spec's patterns, or those of the detector's contract where the spec leaves the choice to it."""
+    if spec.keep_full_precision is None:
+        return contract_of(detector).full_precision
+    return spec.keep_full_precision
+
+
+def check_patterns(patterns: Sequence[str], candidates: Sequence[str]) -> None:
     """Raises ValueError for a pattern that matches no layer or product of the detector."""
-    for pattern in spec.keep_full_precision:
+    for pattern in patterns:
         if not any(matches(name, pattern) for name in candidates):
             near = difflib.get_close_matches(pattern, candidates, n=3, cutoff=0.3)
             raise ValueError(
@@ -29,14 +37,13 @@ def check_patterns(spec: QuantSpec, candidates: Sequence[str]) -> None:
             )
 
 
-def reason_to_keep(detector: nn.Module, spec: QuantSpec, name: str) -> str | None:
+def reason_to_keep(detector: nn.Module, keeps_edges: bool, patterns: Sequence[str], name: str) -> str | None:
     """Why this layer or product stays in full precision; None if it is quantized."""
     if part_of(detector, name) is None:
         return "in no part of the detector"
-    edge_layers: tuple[str, ...] = detector.edge_layers  # type: ignore[assignment]
-    if spec.keep_edge_layers and name in edge_layers:
+    if keeps_edges and name in contract_of(detector).edge_layers:
         return "first or last layer"
-    for pattern in spec.keep_full_precision:
+    for pattern in patterns:
         if matches(name, pattern):
             return f"pattern {pattern!r}"
     return None

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 
 from torch import nn
 
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+from crqat_pipeline.structures.quantization_contract import contract_of
 
 
 def part_of(detector: nn.Module, name: str) -> str | None:
     """The part whose prefixes cover this module name, None if there is none."""
-    parts: Mapping[str, tuple[str, ...]] = detector.parts  # type: ignore[assignment]
-    for part, prefixes in parts.items():
-        if any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes):
+    for part, prefixes in contract_of(detector).parts.items():
+        if any(not prefix or name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes):
             return part
     return None
 
 
 def check_parts(detector: nn.Module, parts: Collection[str]) -> None:
     """Raises ValueError for a part that the detector does not have."""
-    known: Mapping[str, tuple[str, ...]] = detector.parts  # type: ignore[assignment]
+    known = contract_of(detector).parts
     unknown = [part for part in parts if part not in known]
     if isinstance(parts, str) or unknown:
         raise ValueError(

@@ -1,7 +1,4 @@
-"""Run a detector on shapes alone: no weights are read, nothing is computed, nothing of the detector changes.
-
-Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
-"""
+"""Run a detector on shapes alone: no weights are read, nothing is computed, nothing of the detector changes."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from torch.func import functional_call
 
 from crqat_pipeline.quantization.modes import eval_mode, switched_off
 from crqat_pipeline.quantization.parts import quantizers
+from crqat_pipeline.structures.quantization_contract import contract_of
 
 
 def run_on_shapes(detector: nn.Module, image_size_px: int, num_prompts: int, num_images: int = 1) -> None:
@@ -19,12 +17,10 @@ def run_on_shapes(detector: nn.Module, image_size_px: int, num_prompts: int, num
         name: torch.empty_like(tensor, device="meta")
         for name, tensor in (*detector.named_parameters(), *detector.named_buffers())
     }
-    side = image_size_px
-    images_B3HW = torch.empty(num_images, 3, side, side, device="meta")
-    text_KD = torch.empty(num_prompts, int(detector.embedding_dim), device="meta")  # type: ignore[arg-type]
+    inputs = contract_of(detector).example_inputs(num_images, image_size_px, num_prompts)
     resting = (quantizer for _, quantizer in quantizers(detector))
     with eval_mode(detector), switched_off(resting), torch.no_grad():
-        functional_call(detector, state, (images_B3HW, text_KD))
+        functional_call(detector, state, inputs)
 
 
 def followers(detector: nn.Module) -> dict[nn.Module, nn.BatchNorm2d]:
@@ -52,8 +48,13 @@ def followers(detector: nn.Module) -> dict[nn.Module, nn.BatchNorm2d]:
         elif isinstance(module, nn.BatchNorm2d):
             handles.append(module.register_forward_pre_hook(pair))
     try:
-        run_on_shapes(detector, 2 * int(detector.size_divisor), num_prompts=2)  # type: ignore[arg-type]
+        run_on_shapes(detector, _traced_side(contract_of(detector).size_divisor), num_prompts=2)
     finally:
         for handle in handles:
             handle.remove()
     return {conv: batch_norm for conv, batch_norm in pairs.items() if conv not in refused}
+
+
+def _traced_side(size_divisor: int) -> int:
+    """Two cells of the coarsest map; at least 64 px, since models without a divisor may shrink their input 32 times."""
+    return 2 * size_divisor * max(1, -(-64 // (2 * size_divisor)))

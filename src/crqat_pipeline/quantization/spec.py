@@ -87,8 +87,10 @@ class QuantSpec(BaseModel):
     keep_edge_layers: bool = Field(
         True, description="Keep the detector's first and last layers in full precision (CR-QAT paper)."
     )
-    keep_full_precision: tuple[str, ...] = Field(
-        (), description="Name patterns (fnmatch) of layers or their parents that stay in full precision."
+    keep_full_precision: tuple[str, ...] | None = Field(
+        None,
+        description="Name patterns (fnmatch) of layers or their parents that stay in full precision; none: those that "
+        "the detector's own row names.",
     )
     pre_activation_bits: Bits = Field(
         None,

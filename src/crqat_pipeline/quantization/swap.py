@@ -21,6 +21,7 @@ from crqat_pipeline.quantization.quantizer_plans import (
     weight_quantizer,
 )
 from crqat_pipeline.quantization.spec import QuantSpec
+from crqat_pipeline.structures.quantization_contract import ProductOperands, product_operands_of
 
 _KINDS: dict[type[nn.Module], str] = {nn.Conv2d: "convolution", nn.Linear: "linear"}
 _UNSUPPORTED = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, nn.RNNBase, nn.MultiheadAttention)
@@ -28,10 +29,9 @@ _UNSUPPORTED = (nn.modules.conv._ConvNd, nn.Linear, nn.Bilinear, nn.RNNBase, nn.
 
 def kind_of(module: nn.Module) -> str:
     """What a module is to quantization; "" for one that holds nothing to quantize."""
-    if hasattr(module, "attention_operands"):
-        return "attention product"
-    if hasattr(module, "similarity_operands"):
-        return "similarity product"
+    operands = product_operands_of(module)
+    if operands is not None:
+        return f"{operands.kind} product"
     if type(module) in _KINDS:
         return _KINDS[type(module)]
     if isinstance(module, QuantConv2d | QuantLinear):
@@ -43,12 +43,9 @@ def swap(
     detector: nn.Module, name: str, module: nn.Module, spec: QuantSpec, batch_norm: nn.BatchNorm2d | None
 ) -> str | None:
     """Swap the module in place. Returns bits and steps in words, or None if the spec leaves it as it is."""
-    attention: dict[str, int | None] | None = getattr(module, "attention_operands", None)
-    similarity: tuple[str, ...] | None = getattr(module, "similarity_operands", None)
-    if attention is not None:
-        return _swap_operands(detector, module, attention, spec.attention_bits, spec)
-    if similarity is not None:
-        return _swap_operands(detector, module, dict.fromkeys(similarity), spec.similarity_bits, spec)
+    operands = product_operands_of(module)
+    if operands is not None:
+        return _swap_operands(detector, module, operands, spec)
     if spec.weight_bits is None and spec.activation_bits is None:
         return None
     if type(module) is nn.Conv2d:
@@ -73,15 +70,14 @@ def swap(
     return _in_words(layer)
 
 
-def _swap_operands(
-    detector: nn.Module, product: nn.Module, operands: dict[str, int | None], bits: int | None, spec: QuantSpec
-) -> str | None:
+def _swap_operands(detector: nn.Module, product: nn.Module, operands: ProductOperands, spec: QuantSpec) -> str | None:
+    bits = spec.attention_bits if operands.kind == "attention" else spec.similarity_bits
     if bits is None:
         return None
     device = next(detector.parameters()).device
-    for child, head_axis in operands.items():
+    for child, head_axis in operands.head_axis.items():
         setattr(product, child, operand_quantizer(spec, bits, head_axis).to(device))
-    return f"{', '.join(operands)}: {bits} bits"
+    return f"{', '.join(operands.head_axis)}: {bits} bits"
 
 
 def _replace(detector: nn.Module, old: nn.Module, new: nn.Module) -> None:

@@ -54,7 +54,8 @@ def similarity_maps(
         for batch, entry, prompts in zip(evaluation_batches(part, data.images, loader), entries, classes, strict=True):
             output = detector(batch.images_B3HW.to(device), texts_KD)
             similarity_N = class_similarity(output, 0, prompts).cpu()
-            map_hw = spread(similarity_N, output.boxes_BN4[0].cpu(), spec.image_size_px, spec.image_size_px)
+            centres_N2, side_px = detector.region_centres(output)[0].cpu(), spec.image_size_px
+            map_hw = spread(similarity_N, centres_N2, side_px, side_px, detector.level_strides())
             entry["forms"][form] = [[round(value, DIGITS) for value in row] for row in map_hw.tolist()]
     return {"image_size_px": spec.image_size_px, "images": entries}
 

@@ -7,7 +7,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from crqat_pipeline.detectors.frozen import frozen_copy
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.distillation.objective import DistillationSpec, TeacherView, distillation_losses
 from crqat_pipeline.structures.batch import DetectionBatch
@@ -43,7 +42,7 @@ class DistillationTask:
         self, student: OpenVocabularyDetector, teacher: OpenVocabularyDetector, spec: DistillationSpec
     ) -> None:
         self.detector = student
-        self.teacher = frozen_copy(teacher)
+        self.teacher = teacher.frozen()
         self.spec = spec
 
     def losses(self, batch: DetectionBatch) -> dict[str, Tensor]:

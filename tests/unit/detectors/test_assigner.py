@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from crqat_pipeline.detectors.yolo_world.assigner import assign_task_aligned
-from crqat_pipeline.detectors.yolo_world.boxes import anchor_grid, complete_iou
-from crqat_pipeline.detectors.yolo_world.spec import AssignerSpec
-from crqat_pipeline.detectors.yolo_world.targets import flatten_targets
+from crqat_pipeline.detectors.common.assigner import AssignerSpec, assign_task_aligned
+from crqat_pipeline.detectors.common.boxes import anchor_grid, complete_iou
+from crqat_pipeline.detectors.common.targets import flatten_targets
 from crqat_pipeline.structures.batch import ImageTargets
 
 

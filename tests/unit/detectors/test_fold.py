@@ -1,4 +1,4 @@
-"""Folded and unfolded detectors agree, with negative BatchNorm gains and maps of odd size."""
+"""Detectors with folded BatchNorm agree with the original, with negative BatchNorm gains and maps of odd size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.detectors import build_detector
-from crqat_pipeline.detectors.yolo_world.fold import fold_batch_norm, fold_vocabulary
+from crqat_pipeline.detectors.yolo_world.fold import fold_batch_norm
 from crqat_pipeline.structures.output import DetectorOutput
 
 
@@ -43,42 +43,7 @@ def test_batch_norm_folds_with_text_still_an_input(detector: nn.Module, scene: C
     assert any(isinstance(module, nn.BatchNorm2d) for module in detector.backbone.modules()), "the original is kept"
 
 
-@torch.no_grad()
-def test_a_fixed_vocabulary_folds(detector: nn.Module, scene: Callable[..., Tensor]) -> None:
-    images, text = scene(2, 96, 160), 3 * torch.randn(9, 64)
-    plain = detector(images, text)
-    folded = fold_vocabulary(fold_batch_norm(detector), text)
-    _agree(plain, folded(images))
-    found = folded.detect(folded(images), score_threshold=0.0, max_detections=3)
-    assert [len(detections) for detections in found] == [3, 3]
-
-
-@torch.no_grad()
-def test_in_double_precision_folding_is_exact_to_rounding(detector: nn.Module, scene: Callable[..., Tensor]) -> None:
-    detector = detector.double()
-    images, text = scene(1, 64, 96).double(), torch.randn(4, 64).double()
-    _agree(detector(images, text), fold_vocabulary(fold_batch_norm(detector), text)(images), tolerance=1e-10)
-
-
-@torch.no_grad()
-def test_the_linear_tail_of_version_2_merges(enliven: Callable[..., nn.Module], scene: Callable[..., Tensor]) -> None:
-    detector = enliven(build_detector("yolo_world_open_shapes", version=2))
-    images, text = scene(1, 32, 96), torch.randn(5, 64)
-    merged = fold_vocabulary(detector, text, keeps_embeddings=False)
-    output = merged(images)
-    _agree(detector(images, text), output)
-    assert output.region_embeddings_BND.shape[2] == 0
-    convs = [m for m in merged.detector.head.modules() if isinstance(m, nn.Conv2d) and m.out_channels == 5]
-    assert [conv.in_channels for conv in convs] == [48, 48, 48]
-
-
-def test_what_cannot_fold_is_refused(enliven: Callable[..., nn.Module]) -> None:
+def test_what_cannot_fold_is_refused() -> None:
     detector = build_detector("yolo_world_open_shapes", version=1)
-    with pytest.raises(ValueError, match="cannot be merged away"):
-        fold_vocabulary(detector, torch.randn(5, 64), keeps_embeddings=False)
-    with pytest.raises(ValueError, match=r"got \(2, 5, 64\)"):
-        fold_vocabulary(detector, torch.randn(2, 5, 64))
-    with pytest.raises(ValueError, match=r"got \(5, 32\)"):
-        fold_vocabulary(detector, torch.randn(5, 32))
     with pytest.raises(ValueError, match=r"backbone\.stem holds Conv2d and Identity"):
         fold_batch_norm(fold_batch_norm(detector))

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from crqat_pipeline.detectors import build_detector
-from crqat_pipeline.detectors.yolo_world.boxes import anchor_grid, complete_iou, decode_boxes
+from crqat_pipeline.detectors.common.boxes import anchor_grid, complete_iou, decode_boxes
 from crqat_pipeline.detectors.yolo_world.contrast import Contrast
 
 

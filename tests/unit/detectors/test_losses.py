@@ -9,10 +9,9 @@ import torch
 from torch.nn import functional
 
 from crqat_pipeline.detectors import build_detector
-from crqat_pipeline.detectors.yolo_world.assigner import Assignment
-from crqat_pipeline.detectors.yolo_world.losses import class_cross_entropy, detection_losses, distribution_focal
-from crqat_pipeline.detectors.yolo_world.spec import LossSpec
-from crqat_pipeline.detectors.yolo_world.targets import FlatTargets
+from crqat_pipeline.detectors.common.assigner import Assignment
+from crqat_pipeline.detectors.common.losses import LossSpec, class_cross_entropy, detection_losses, distribution_focal
+from crqat_pipeline.detectors.common.targets import FlatTargets
 from crqat_pipeline.structures.batch import ImageTargets
 from crqat_pipeline.structures.output import DetectorOutput
 

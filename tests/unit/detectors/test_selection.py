@@ -6,8 +6,7 @@ import pytest
 import torch
 from torchvision.ops import nms
 
-from crqat_pipeline.detectors.yolo_world.selection import select_detections, suppress_per_label
-from crqat_pipeline.detectors.yolo_world.spec import SelectionSpec
+from crqat_pipeline.detectors.common.selection import SelectionSpec, select_detections, suppress_per_label
 
 
 def _logit(*scores: float) -> torch.Tensor:

@@ -16,7 +16,6 @@ from crqat_pipeline.evaluation.alignment import group_alignments, summarize_alig
 from crqat_pipeline.evaluation.correlation import pearson, ranks, spearman
 from crqat_pipeline.evaluation.heat_map import (
     class_similarity,
-    grid_centres,
     heat_map_picture,
     pyramid_map,
     scale_colours,
@@ -103,12 +102,6 @@ def test_a_map_holds_the_mean_of_each_cell() -> None:
         similarity_map(torch.tensor([1.0]), torch.zeros(2, 2), 10, 10)
 
 
-def test_grid_centres_follow_the_pyramid() -> None:
-    centres = grid_centres(32, 64)
-    assert centres.shape == (4 * 8 + 2 * 4 + 1 * 2, 2)
-    assert centres[[0, 1, 8, 32, -1]].tolist() == [[4, 4], [12, 4], [4, 12], [8, 8], [48, 16]]
-
-
 def test_class_similarity_takes_the_best_prompt() -> None:
     output = _output(torch.tensor([[[3.0, 0.0], [1.0, 1.0]]]), torch.eye(2))
     assert class_similarity(output, 0, [0, 1]).tolist() == pytest.approx([1.0, 0.5**0.5])
@@ -132,12 +125,12 @@ def test_a_pyramid_is_the_mean_over_its_levels() -> None:
     similarity_N = torch.cat([fine.flatten(), coarse.flatten()])
     expected = [[5.0, 5.5, 11.0, 11.5], [7.0, 7.5, 13.0, 13.5]]
     assert pyramid_map(similarity_N, 16, 32, strides=(8, 16)).tolist() == expected
-    assert spread(similarity_N, torch.zeros(0, 4), 16, 32, strides=(8, 16)).tolist() == expected
+    assert spread(similarity_N, torch.zeros(0, 2), 16, 32, strides=(8, 16)).tolist() == expected
 
 
-def test_regions_without_a_pyramid_lie_where_their_boxes_are() -> None:
-    boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], [8.0, 0.0, 16.0, 8.0]])
-    values = spread(torch.tensor([0.25, 0.5]), boxes, 8, 24, strides=(8, 16))
+def test_regions_without_a_pyramid_lie_where_they_look() -> None:
+    centres = torch.tensor([[4.0, 4.0], [12.0, 4.0]])
+    values = spread(torch.tensor([0.25, 0.5]), centres, 8, 24, strides=(8, 16))
     assert values[0, :2].tolist() == [0.25, 0.5]
     assert values.isnan().tolist() == [[False, False, True]]
 

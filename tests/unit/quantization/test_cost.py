@@ -52,10 +52,10 @@ def test_hand_counted_toy():
         "head.hidden": 4 * 16 * 108,
         "head.embed": 4 * 6 * 16,
         "head.box": 4 * 4 * 16,
-        "": 4 * 5 * 6,
+        "head.similarity": 4 * 5 * 6,
     }
     bits = {row.name: row.bits for row in report.layers}
-    assert (bits["backbone.stem"], bits["backbone.conv"], bits["neck.product"], bits[""]) == (
+    assert (bits["backbone.stem"], bits["backbone.conv"], bits["neck.product"], bits["head.similarity"]) == (
         (32, 32),
         (4, 4),
         (8, 8),

@@ -40,6 +40,7 @@ def test_summary_says_what_every_layer_became_and_why_not():
         "neck.guide": "pattern 'neck.gui*'",
         "head.embed": "first or last layer",
         "head.box": "first or last layer",
+        "head.similarity": "its bits are none, or its type is not supported",
         "extra": "in no part of the detector",
     }
     text = str(summary)

@@ -11,27 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crqat_pipeline.detectors.common.similarity import RegionTextSimilarity
 from crqat_pipeline.detectors.yolo_world.blocks import BATCH_NORM_EPS, BATCH_NORM_MOMENTUM
-
-
-class RegionTextSimilarity(nn.Module):
-    """The product of region and text embeddings. It stays in full precision by default.
-
-    Its operands pass through identity children (`similarity_operands`), so that an experiment can quantize them.
-    """
-
-    is_similarity_product = True
-    similarity_operands = ("region_operand", "text_operand")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.region_operand: nn.Module = nn.Identity()
-        self.text_operand: nn.Module = nn.Identity()
-
-    def forward(self, regions_BDP: Tensor, text_XKD: Tensor) -> Tensor:
-        """(B, P, K) inner products."""
-        product_BKP = torch.matmul(self.text_operand(text_XKD), self.region_operand(regions_BDP))
-        return product_BKP.transpose(1, 2)
 
 
 class Contrast(nn.Module):

@@ -27,6 +27,19 @@ class Description:
     tensors: dict[str, Tensor]
 
     @property
+    def detector_name(self) -> str:
+        assert self.identity.size is not None
+        return self.identity.size
+
+    @property
+    def detector_options(self) -> dict[str, int]:
+        return {"version": self.identity.version, "embedding_dim": self.identity.embedding_dim}
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return tuple(self.file.prompts)
+
+    @property
     def num_parameters(self) -> int:
         return sum(
             tensor.numel()

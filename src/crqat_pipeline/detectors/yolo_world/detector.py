@@ -10,21 +10,23 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from crqat_pipeline.detectors.common.assigner import Assignment, assign_task_aligned
+from crqat_pipeline.detectors.common.boxes import anchor_grid, decode_boxes
+from crqat_pipeline.detectors.common.input_check import check_inputs
+from crqat_pipeline.detectors.common.losses import detection_losses
+from crqat_pipeline.detectors.common.targets import FlatTargets, flatten_targets
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.detectors.weights import LoadReport
-from crqat_pipeline.detectors.yolo_world.assigner import Assignment, assign_task_aligned
 from crqat_pipeline.detectors.yolo_world.backbone import Backbone
-from crqat_pipeline.detectors.yolo_world.boxes import anchor_grid, decode_boxes
+from crqat_pipeline.detectors.yolo_world.blocks import ConvUnit
+from crqat_pipeline.detectors.yolo_world.fold import fold_batch_norm
 from crqat_pipeline.detectors.yolo_world.head import Head
-from crqat_pipeline.detectors.yolo_world.input_check import check_inputs
 from crqat_pipeline.detectors.yolo_world.loading import load_weights
-from crqat_pipeline.detectors.yolo_world.losses import detection_losses
 from crqat_pipeline.detectors.yolo_world.neck import Neck
-from crqat_pipeline.detectors.yolo_world.selection import select_detections
 from crqat_pipeline.detectors.yolo_world.spec import LEVEL_STRIDES_PX, YoloWorldSpec
-from crqat_pipeline.detectors.yolo_world.targets import FlatTargets, flatten_targets
 from crqat_pipeline.structures.batch import ImageTargets
-from crqat_pipeline.structures.output import Detections, DetectorOutput, PositiveRegions
+from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
+from crqat_pipeline.structures.vocabulary import TextBank
 
 HEAD_MAPS = ("td_p3", "bu_p4", "bu_p5")
 
@@ -37,6 +39,8 @@ class YoloWorld(OpenVocabularyDetector):
 
     size_divisor = LEVEL_STRIDES_PX[-1]
     backbone_feature_names = ("c3", "c4", "c5")
+    neck_feature_names = ("td_p3", "td_p4", "bu_p4", "bu_p5")
+    loss_names = ("loss_class", "loss_box", "loss_dfl")
 
     def __init__(self, spec: YoloWorldSpec) -> None:
         super().__init__()
@@ -44,7 +48,8 @@ class YoloWorld(OpenVocabularyDetector):
         self.backbone = Backbone(spec)
         self.neck = Neck(spec)
         self.head = Head(spec)
-        self.embedding_dim = spec.embedding_dim
+        self.embedding_dim, self.selection = spec.embedding_dim, spec.selection
+        self.full_precision = spec.full_precision
         self.parts = {"backbone": ("backbone",), "neck": ("neck",), "head": ("head",)}
         self.edge_layers = tuple(_edge_layers(self))
 
@@ -92,14 +97,29 @@ class YoloWorld(OpenVocabularyDetector):
         assignment, flat = self._assign(output, targets)
         return detection_losses(output, assignment, flat, self.spec.loss)
 
-    def detect(self, output: DetectorOutput, *, score_threshold: float, max_detections: int) -> list[Detections]:
-        """Multi-label candidates, exact class-wise NMS; boxes are not clipped to the image."""
-        return [
-            select_detections(logits_NK, boxes_N4, score_threshold, max_detections, self.spec.selection)
-            for logits_NK, boxes_N4 in zip(output.class_logits_BNK, output.boxes_BN4, strict=True)
-        ]
+    def region_centres(self, output: DetectorOutput) -> Tensor:
+        """Centres of the anchors' cells."""
+        return output.family["anchor_points_N2"].expand(output.boxes_BN4.shape[0], -1, -1)
 
-    def load_weights(self, source: str | Path) -> LoadReport:
+    def level_strides(self) -> tuple[int, ...]:
+        """P3, P4, P5."""
+        return LEVEL_STRIDES_PX
+
+    def frozen(self) -> YoloWorld:
+        """BatchNorm in the convolutions' weights, activations in place: benchmarks/curriculum_cost.py.
+
+        A detector with swapped layers is only copied.
+        """
+        units = [module for module in self.modules() if isinstance(module, ConvUnit)]
+        if any(type(unit.conv) is not nn.Conv2d or type(unit.bn) is not nn.BatchNorm2d for unit in units):
+            return super().frozen()
+        folded = fold_batch_norm(self)
+        for unit in folded.modules():
+            if isinstance(unit, ConvUnit) and isinstance(unit.act, nn.SiLU):
+                unit.act.inplace = True  # nothing else reads the convolution's output
+        return folded.eval().requires_grad_(False)
+
+    def load_weights(self, source: str | Path, text_bank: TextBank | None = None) -> LoadReport:
         """Weights from an mmyolo .pth, an Ultralytics .pt or safetensors; a path, hf:// or https:// source.
 
         Raises WeightsRefused, with this detector untouched, when the file is unsafe or does not fit.

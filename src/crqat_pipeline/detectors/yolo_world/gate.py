@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from crqat_pipeline.detectors.yolo_world.blocks import ConvUnit, CspBlock
 from crqat_pipeline.detectors.yolo_world.max_product import max_product
+from crqat_pipeline.structures.quantization_contract import ProductOperands
 
 
 class GateProduct(nn.Module):
@@ -21,7 +22,7 @@ class GateProduct(nn.Module):
     The operands pass through identity children so that a quantizer per head can take their place.
     """
 
-    attention_operands = {"map_operand": 1, "guide_operand": 1}  # noqa: RUF012 - constant of the protocol
+    product_operands = ProductOperands({"map_operand": 1, "guide_operand": 1})
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from crqat_pipeline.detectors.yolo_world.text_enhancer import TextEnhancer
 
 
 class Neck(nn.Module):
-    """Maps c3, c4, c5 and text in; td_p4, td_p3, bu_p4, bu_p5 out (td_p3, bu_p4, bu_p5 feed the head)."""
+    """Maps c3, c4, c5 and text in; td_p3, td_p4, bu_p4, bu_p5 out (td_p3, bu_p4, bu_p5 feed the head)."""
 
     def __init__(self, spec: YoloWorldSpec) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Neck(nn.Module):
             text_XKD = self.text_enhancer(text_XKD, (td_p3, td_p4, c5))
         bu_p4 = self.bu_p4(torch.cat([self.down_3(td_p3), td_p4], dim=1), text_XKD)
         bu_p5 = self.bu_p5(torch.cat([self.down_4(bu_p4), c5], dim=1), text_XKD)
-        return {"td_p4": td_p4, "td_p3": td_p3, "bu_p4": bu_p4, "bu_p5": bu_p5}
+        return {"td_p3": td_p3, "td_p4": td_p4, "bu_p4": bu_p4, "bu_p5": bu_p5}
 
 
 def _doubled(map_BCHW: Tensor) -> Tensor:

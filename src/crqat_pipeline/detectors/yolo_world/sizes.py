@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from crqat_pipeline.detectors.yolo_world.spec import LossSpec, YoloWorldSpec
+from crqat_pipeline.detectors.common.losses import LossSpec
+from crqat_pipeline.detectors.yolo_world.spec import YoloWorldSpec
 
 
 def scaled(depth: float, width: float, max_channels: int) -> dict[str, Any]:
@@ -53,6 +54,7 @@ OPEN_SHAPES: Mapping[str, Any] = MappingProxyType(
         "enhancer_width": 64,
         "enhancer_heads": 4,
         "contrast_bias": -6.0,
+        "full_precision": ("neck.*.gate.guide",),  # docs/decisions/0005
         "loss": LossSpec(class_weight=0.5, box_weight=1.875, dfl_weight=0.375, scale_by_batch=False),
     }
 )

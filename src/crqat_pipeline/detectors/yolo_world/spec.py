@@ -9,37 +9,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from crqat_pipeline.detectors.common.assigner import AssignerSpec
+from crqat_pipeline.detectors.common.losses import LossSpec
+from crqat_pipeline.detectors.common.selection import SelectionSpec
+
 LEVEL_STRIDES_PX = (8, 16, 32)
-
-
-class AssignerSpec(BaseModel):
-    """Task-aligned assigner (TOOD, Feng et al. 2021)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    num_candidates: int = Field(10, ge=1, description="Anchors kept per object before conflicts (topk of TAL)")
-    score_power: float = Field(0.5, ge=0, description="alpha: exponent of the class score in the alignment")
-    overlap_power: float = Field(6.0, ge=0, description="beta: exponent of the CIoU in the alignment")
-
-
-class LossSpec(BaseModel):
-    """Weights of the detection losses; defaults are the released models' (YOLOv8 convention)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    class_weight: float = Field(0.5, ge=0, description="Weight of the binary cross-entropy over all prompts")
-    box_weight: float = Field(7.5, ge=0, description="Weight of 1 - CIoU")
-    dfl_weight: float = Field(1.5, ge=0, description="Weight of the distribution focal loss, mean over 4 sides")
-    scale_by_batch: bool = Field(True, description="Multiply every loss by the number of images")
-
-
-class SelectionSpec(BaseModel):
-    """Post-processing of the published numbers; threshold and count per image are arguments of `detect`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_candidates: int = Field(30_000, ge=1, description="Best (anchor, prompt) pairs per image before NMS")
-    nms_iou: float = Field(0.7, gt=0, le=1, description="Overlap above which the lower score is dropped")
 
 
 class YoloWorldSpec(BaseModel):
@@ -62,6 +36,9 @@ class YoloWorldSpec(BaseModel):
     enhancer_heads: int = Field(8, ge=1, description="Heads of the text enhancer (version 1)")
     contrast_bias: float | None = Field(
         None, description="Initial logit bias; None: ln(5 / 80 / (640 px / stride)^2) per level"
+    )
+    full_precision: tuple[str, ...] = Field(
+        (), description="Name patterns of layers that stay in full precision where the quantization spec names none"
     )
     assigner: AssignerSpec = AssignerSpec()
     loss: LossSpec = LossSpec()

@@ -13,18 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from crqat_pipeline.structures.quantization_contract import ProductOperands
+
 POOLED_SIDE = 3
 
 
 class PooledAttention(nn.Module):
     """Softmax attention; the four operands pass through identities so that per-head quantizers fit in."""
 
-    attention_operands = {  # noqa: RUF012 - constant of the protocol
-        "query_operand": 1,
-        "key_operand": 1,
-        "weight_operand": 1,
-        "value_operand": 1,
-    }
+    product_operands = ProductOperands({"query_operand": 1, "key_operand": 1, "weight_operand": 1, "value_operand": 1})
 
     def __init__(self) -> None:
         super().__init__()

@@ -41,6 +41,11 @@ def convolve(emission: Emission, conv: nn.Conv2d, batch_norm: nn.BatchNorm2d | N
     return y if output_quantizer is None else emission.on_grid(output_quantizer, Plain(y))
 
 
+def convolution(emission: Emission, conv: nn.Conv2d, feature: FeatureMap) -> Plain:
+    """A convolution that stands alone."""
+    return Plain(convolve(emission, conv, None, feature))
+
+
 def integer_values(emission: Emission, name: str, weight: IntegerWeight, grid: CodeGrid) -> str:
     """Name of the dequantized weight of a layer whose input lies on `grid`.
 

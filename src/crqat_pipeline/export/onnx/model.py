@@ -44,7 +44,9 @@ class OnnxSpec(BaseModel):
     )
     has_embeddings: bool = Field(True, description="Output the region embeddings (B, N, D) as well")
     score_threshold: float = Field(0.001, ge=0, lt=1, description="Stored for users of the file; a probability")
-    nms_iou: float = Field(0.7, gt=0, le=1, description="Stored for users of the file; used by nms in the graph")
+    nms_iou: float | None = Field(
+        None, gt=0, le=1, description="Of nms in the graph and of users of the file; none: the detector's own"
+    )
     nms_max_detections: int | None = Field(
         None, ge=1, description="Add suppression per prompt to the graph, with at most so many detections per prompt"
     )
@@ -85,7 +87,13 @@ def build_onnx(
     graph.output(tensors.boxes, "boxes", (batch, "regions", 4), TensorProto.FLOAT)
     graph.output(scores, "scores", (batch, "regions", num_prompts), TensorProto.FLOAT)
     if spec.nms_max_detections is not None:
-        add_nms(graph, tensors.boxes, scores, spec.nms_iou, spec.score_threshold, spec.nms_max_detections)
+        iou = spec.nms_iou or detector.selection.nms_iou
+        if iou is None:
+            raise ValueError(
+                f"{type(detector).__name__} suppresses nothing; got nms_max_detections={spec.nms_max_detections}. "
+                "Leave it out, or give nms_iou as well."
+            )
+        add_nms(graph, tensors.boxes, scores, iou, spec.score_threshold, spec.nms_max_detections)
     if spec.has_embeddings:
         shape = (batch, "regions", detector.embedding_dim)
         graph.output(tensors.region_embeddings, "embeddings", shape, TensorProto.FLOAT)
@@ -119,7 +127,7 @@ def _facts(
         "size_divisor_px": detector.size_divisor,
         "has_fixed_vocabulary": spec.has_fixed_vocabulary,
         "score_threshold": spec.score_threshold,
-        "nms_iou": spec.nms_iou,
+        "nms_iou": spec.nms_iou or detector.selection.nms_iou,
         "images": "float32 RGB in [0, 1], (B, 3, H, W), letterboxed with grey 114",
         "boxes": "pixel xyxy of the input image",
     }

@@ -49,7 +49,7 @@ def write_packed(
     """Write the quantized parts of the detector as codes, the rest as floats, atomically and without pickle.
 
     prepared_detector: prepared with `quantization`, calibrated, its quantized parts switched on. detector_name and
-    detector_options: its row of DETECTORS. text_bank: embeddings and prompts to ship, (K, D). extra_metadata: JSON-able
+    detector_options: its detector row. text_bank: embeddings and prompts to ship, (K, D). extra_metadata: JSON-able
     facts to keep. The same content gives the same bytes. Raises ValueError for a detector without quantized parts.
     """
     path = Path(path)

@@ -23,7 +23,7 @@ def conv_unit(emission: Emission, unit: ConvUnit, feature: FeatureMap) -> Plain:
     if not isinstance(unit.act, nn.SiLU):
         raise ValueError(
             f"ONNX export knows SiLU and no activation; got {type(unit.act).__name__} in {emission.name(unit)!r}. "
-            "Add it to export/onnx/blocks.py."
+            "Add it to export/onnx/yolo_world/blocks.py."
         )
     return Plain(silu(emission, y, emission.name(unit.act)))
 
@@ -33,11 +33,6 @@ def silu(emission: Emission, tensor: str, name: str) -> str:
     if emission.form.uses_contrib_ops:
         return emission.graph.node("QuickGelu", tensor, name=name, domain=MICROSOFT, alpha=1.0)
     return emission.graph.node("Mul", tensor, emission.graph.node("Sigmoid", tensor, name=name), name=name)
-
-
-def convolution(emission: Emission, conv: nn.Conv2d, feature: FeatureMap) -> Plain:
-    """A convolution that stands alone."""
-    return Plain(convolve(emission, conv, None, feature))
 
 
 def bottleneck(emission: Emission, block: Bottleneck, feature: FeatureMap) -> Plain:

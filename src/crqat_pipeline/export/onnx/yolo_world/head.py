@@ -15,9 +15,9 @@ from crqat_pipeline.detectors.yolo_world.contrast import Contrast
 from crqat_pipeline.detectors.yolo_world.head import Head
 from crqat_pipeline.detectors.yolo_world.spec import LEVEL_STRIDES_PX
 from crqat_pipeline.export.onnx.box_decoding import cell_points, decoded_boxes
-from crqat_pipeline.export.onnx.contrast import can_collapse, collapsed_contrast
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap
+from crqat_pipeline.export.onnx.yolo_world.contrast import can_collapse, collapsed_contrast
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From scored regions to detections: many labels per region, exact class-wise NMS.
+"""From scored regions to detections: many labels per region, exact class-wise NMS or none (query-based families).
 
 Shape letters: N regions, K prompts, Q candidates, M detections.
 """
@@ -8,11 +8,22 @@ from __future__ import annotations
 import math
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torchvision.ops import nms
 
-from crqat_pipeline.detectors.yolo_world.spec import SelectionSpec
 from crqat_pipeline.structures.output import Detections
+
+
+class SelectionSpec(BaseModel):
+    """Post-processing of the published numbers; threshold and count per image are arguments of `detect`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_candidates: int = Field(30_000, ge=1, description="Best (anchor, prompt) pairs per image before NMS")
+    nms_iou: float | None = Field(
+        0.7, gt=0, le=1, description="Overlap above which the lower score is dropped; none: nothing is suppressed"
+    )
 
 
 @torch.no_grad()
@@ -39,7 +50,10 @@ def select_detections(
         region_Q, label_Q, logit_Q = region_Q[best_Q], label_Q[best_Q], logit_Q[best_Q]
     logit_Q, order_Q = logit_Q.sort(descending=True, stable=True)
     label_Q, boxes_Q4 = label_Q[order_Q], boxes_N4[region_Q[order_Q]]
-    kept = suppress_per_label(boxes_Q4, logit_Q, label_Q, spec.nms_iou)[:max_detections]
+    if spec.nms_iou is None:
+        kept = torch.arange(min(max_detections, len(logit_Q)), device=logit_Q.device)
+    else:
+        kept = suppress_per_label(boxes_Q4, logit_Q, label_Q, spec.nms_iou)[:max_detections]
     return Detections(boxes_Q4[kept], logit_Q[kept].sigmoid(), label_Q[kept])
 
 

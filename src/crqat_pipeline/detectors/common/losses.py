@@ -1,4 +1,4 @@
-"""Losses of YOLO-World: binary cross-entropy over prompts, complete IoU, distribution focal loss.
+"""Losses of anchor-free one-stage detectors: binary cross-entropy over prompts, complete IoU, distribution focal loss.
 
 Shape letters: B images, N regions, K prompts, R bins per side, P positives, O objects.
 """
@@ -6,14 +6,25 @@ Shape letters: B images, N regions, K prompts, R bins per side, P positives, O o
 from __future__ import annotations
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional
 
-from crqat_pipeline.detectors.yolo_world.assigner import Assignment
-from crqat_pipeline.detectors.yolo_world.boxes import complete_iou
-from crqat_pipeline.detectors.yolo_world.spec import LossSpec
-from crqat_pipeline.detectors.yolo_world.targets import FlatTargets
+from crqat_pipeline.detectors.common.assigner import Assignment
+from crqat_pipeline.detectors.common.boxes import complete_iou
+from crqat_pipeline.detectors.common.targets import FlatTargets
 from crqat_pipeline.structures.output import DetectorOutput
+
+
+class LossSpec(BaseModel):
+    """Weights of the detection losses; defaults are the released models' (YOLOv8 convention)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    class_weight: float = Field(0.5, ge=0, description="Weight of the binary cross-entropy over all prompts")
+    box_weight: float = Field(7.5, ge=0, description="Weight of 1 - CIoU")
+    dfl_weight: float = Field(1.5, ge=0, description="Weight of the distribution focal loss, mean over 4 sides")
+    scale_by_batch: bool = Field(True, description="Multiply every loss by the number of images")
 
 
 def detection_losses(

@@ -1,4 +1,4 @@
-"""Task-aligned assignment of anchors to objects (TOOD, Feng et al. 2021), as YOLO-World is trained with.
+"""Task-aligned assignment of anchors to objects (TOOD, Feng et al. 2021).
 
 Shape letters: B images, N anchors of an image, K prompts, O objects of the batch, Q candidates, P positives.
 """
@@ -8,14 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from crqat_pipeline.detectors.yolo_world.boxes import complete_iou
-from crqat_pipeline.detectors.yolo_world.spec import AssignerSpec
-from crqat_pipeline.detectors.yolo_world.targets import FlatTargets
+from crqat_pipeline.detectors.common.boxes import complete_iou
+from crqat_pipeline.detectors.common.targets import FlatTargets
 
 INSIDE_EPS_PX = 1e-9
 SCORE_EPS = 1e-9
+
+
+class AssignerSpec(BaseModel):
+    """Task-aligned assigner (TOOD, Feng et al. 2021)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_candidates: int = Field(10, ge=1, description="Anchors kept per object before conflicts (topk of TAL)")
+    score_power: float = Field(0.5, ge=0, description="alpha: exponent of the class score in the alignment")
+    overlap_power: float = Field(6.0, ge=0, description="beta: exponent of the CIoU in the alignment")
 
 
 @dataclass(frozen=True)

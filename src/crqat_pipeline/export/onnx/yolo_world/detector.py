@@ -8,7 +8,7 @@ from __future__ import annotations
 from crqat_pipeline.detectors.yolo_world.detector import HEAD_MAPS, YoloWorld
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import Plain
-from crqat_pipeline.export.onnx.head import HeadTensors
+from crqat_pipeline.export.onnx.yolo_world.head import HeadTensors
 
 
 def yolo_world(emission: Emission, detector: YoloWorld, images_B3HW: str, text_KD: str) -> HeadTensors:

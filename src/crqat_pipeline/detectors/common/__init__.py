@@ -1,0 +1,1 @@
+"""Pieces that do not belong to one family: boxes, anchors, assignment, targets, selection, losses, input checks."""

@@ -1,0 +1,55 @@
+"""What the table of detector families holds of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+
+Builder = Callable[..., OpenVocabularyDetector]
+
+
+class ForeignWeights(Protocol):
+    """A weight file understood: printable, under this project's own keys.
+
+    detector_name and detector_options: what builds the detector that `tensors` fit. prompts: of the file, if it has
+    any; text_embeddings_KD: their embeddings, if it has these too.
+    """
+
+    @property
+    def detector_name(self) -> str: ...
+    @property
+    def detector_options(self) -> Mapping[str, Any]: ...
+    @property
+    def tensors(self) -> Mapping[str, Tensor]: ...
+    @property
+    def prompts(self) -> tuple[str, ...]: ...
+
+
+WeightReader = Callable[[str | Path], ForeignWeights]
+
+
+@dataclass(frozen=True)
+class DetectorFamily:
+    """One row of FAMILIES. What differs between families and is not said by the detector's class stands here.
+
+    name: of the family. detectors: name of each detector (parameters, files, command line) -> its builder, which takes
+    the row's options as keywords and raises ValueError for one that does not fit; a heavy library is imported inside.
+    tested: (detector name, options) that the contract test runs for real: small ones.
+    meta_tested: further ones that run on the meta device only. read_weights: `crqat weights`; raises WeightsRefused for
+    a file that is not the family's. extra: of pyproject.toml, if the family needs one. package: the distribution that
+    brings the row, for families outside this package; set when the row is found.
+    """
+
+    name: str
+    detectors: Mapping[str, Builder]
+    tested: tuple[tuple[str, Mapping[str, Any]], ...]
+    meta_tested: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    read_weights: WeightReader | None = None
+    extra: str | None = None
+    package: str | None = None

@@ -1,0 +1,1 @@
+"""ONNX emitters of YOLO-World."""
