@@ -73,7 +73,7 @@ class TrackingFakeQuantizer(FakeQuantizer):
     """In training, its grid moves towards the range of each batch by `range_momentum` (1: follows it exactly)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.is_on and self.training and not self.is_observing and self.is_ready:
+        if self.is_on and self.training and not self.is_observing and self.is_ready and x.numel():
             self._follow(x.detach())
         return super().forward(x)
 

@@ -32,5 +32,10 @@ def reference_gradients(
         return gradient * inside, dstep.sum().reshape(1), dzero.sum().reshape(1)
     other = [dim for dim in range(x.ndim) if dim != settings.axis % x.ndim]
     groups = scale_G.numel()
-    dstep_G, dzero_G = (values.sum(other).reshape(groups, -1).sum(1) for values in (dstep, dzero))
+    dstep_G, dzero_G = (_by_step(values, other, groups) for values in (dstep, dzero))
     return gradient * inside, dstep_G, dzero_G
+
+
+def _by_step(values: Tensor, other: list[int], groups: int) -> Tensor:
+    sum_C = values.sum(other) if other else values
+    return sum_C.reshape(groups, -1).sum(1)

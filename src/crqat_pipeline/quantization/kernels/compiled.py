@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from crqat_pipeline.quantization.kernels.broadcast import held_on_grid
+from crqat_pipeline.quantization.kernels.empty import fake_quantize_nothing
 from crqat_pipeline.quantization.kernels.layout import back_to_shape, by_step, dense, laid_out_like
 from crqat_pipeline.quantization.kernels.settings import (
     KernelSettings,
@@ -66,6 +67,8 @@ class CompiledFakeQuantize(torch.autograd.Function):
 
 def fake_quantize_compiled(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings) -> Tensor:
     """Fake-quantize x with fused passes; y has the shape and dtype of x."""
+    if x.numel() == 0:
+        return fake_quantize_nothing(x, step_G, zero_point_G)
     result: Tensor = CompiledFakeQuantize.apply(x, step_G, zero_point_G, settings)  # type: ignore[no-untyped-call]
     return result
 

@@ -1,6 +1,6 @@
 """Two slower kernels that the eager one is checked against, selectable for experiments.
 
-composite: plain autograd operations (clamp, then round with a straight-through estimator).
+composite: plain autograd operations, with straight-through estimators for rounding, step and zero point.
 native: PyTorch's learnable fake-quantize operators; rounded mask only, float32 and bfloat16 only. They multiply by
 1/scale, so that a value on a tie may get the neighbouring code, and they turn NaN into a finite number; the kernel
 here puts the NaN back.
@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.quantization.affine import along_axis
+from crqat_pipeline.quantization.kernels.broadcast import held_on_grid
+from crqat_pipeline.quantization.kernels.empty import fake_quantize_nothing
 from crqat_pipeline.quantization.kernels.settings import (
     KernelSettings,
     gradient_factor,
@@ -24,49 +26,63 @@ from crqat_pipeline.quantization.kernels.settings import (
 )
 
 
-class _ScaleGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, parameter_G: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return parameter_G.view_as(parameter_G)
+class _UsedScale(torch.autograd.Function):
+    """The scale of a stored step; the step's gradient is rescaled as in every other kernel."""
 
     @staticmethod
-    def backward(ctx: Any, gradient_G: Tensor) -> tuple[Tensor, None]:
-        return gradient_G * ctx.factor, None
+    def forward(ctx: Any, step_G: Tensor, factor: float, is_log: bool) -> Tensor:
+        scale_G = positive_scale(step_G, is_log)
+        ctx.save_for_backward(scale_G)
+        ctx.factor, ctx.is_log = factor, is_log
+        return scale_G
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (scale_G,) = ctx.saved_tensors
+        return gradients[0] * (scale_G * ctx.factor if ctx.is_log else ctx.factor), None, None
 
 
-def _through(value: Tensor, parameter: Tensor) -> Tensor:
-    """`value` with the gradient of `parameter`, exact in the forward pass."""
-    return value.detach() + (parameter - parameter.detach())
+class _UsedZeroPoint(torch.autograd.Function):
+    """The integer zero point of a stored one; its gradient never pushes it further off the grid."""
+
+    @staticmethod
+    def forward(ctx: Any, zero_point_G: Tensor, factor: float, settings: KernelSettings) -> Tensor:
+        ctx.save_for_backward(zero_point_G)
+        ctx.factor, ctx.settings = factor, settings
+        return integer_zero_point(zero_point_G, settings)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (zero_point_G,) = ctx.saved_tensors
+        return held_on_grid(zero_point_G, gradients[0] * ctx.factor, ctx.settings), None, None
 
 
-def _learned_scale(x: Tensor, step_G: Tensor, settings: KernelSettings) -> Tensor:
-    factor = gradient_factor(x, step_G.numel(), settings)
-    step_G = _ScaleGradient.apply(step_G, factor)  # type: ignore[no-untyped-call]
-    scale_G = positive_scale(step_G, settings.is_log)
-    return scale_G if settings.is_log else _through(scale_G, step_G)
+def _used(
+    x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings, factor: float
+) -> tuple[Tensor, Tensor]:
+    """Scale and integer zero point (G,), with the gradient factor of the stored step and zero point."""
+    scale_G: Tensor = _UsedScale.apply(step_G, factor, settings.is_log)  # type: ignore[no-untyped-call]
+    if zero_point_G is None:
+        return scale_G, torch.zeros_like(scale_G)
+    return scale_G, _UsedZeroPoint.apply(zero_point_G, factor, settings)  # type: ignore[no-untyped-call]
 
 
 def fake_quantize_composite(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings) -> Tensor:
     """Fake-quantize x by ordinary differentiable operations."""
-    scale = along_axis(_learned_scale(x, step_G, settings), x, settings.axis)
-    zero = torch.zeros((), dtype=x.dtype, device=x.device)
-    if zero_point_G is not None:
-        factor = gradient_factor(x, zero_point_G.numel(), settings)
-        scaled_G = _ScaleGradient.apply(zero_point_G, factor)  # type: ignore[no-untyped-call]
-        zero = along_axis(_through(integer_zero_point(zero_point_G, settings), scaled_G), x, settings.axis)
+    if x.numel() == 0:
+        return fake_quantize_nothing(x, step_G, zero_point_G)
+    factor = gradient_factor(x, step_G.numel(), settings)
+    scale_G, zero_G = _used(x, step_G, zero_point_G, settings, factor)
+    scale, zero = along_axis(scale_G, x, settings.axis), along_axis(zero_G, x, settings.axis)
     low, high = settings.quant_min - zero, settings.quant_max - zero
-    code = x / (scale if settings.step_gradient == "lsq" else scale.detach())
-    if settings.mask == "strict":
-        code = torch.where(code <= low, low, torch.where(code >= high, high, code))
-        code = _through(code.round(), code)
-    else:
-        code = _through(code.round(), code)
-        code = torch.where(code < low, low, torch.where(code > high, high, code))
-    if settings.step_gradient == "clip":
-        is_clipped = (x / scale <= low) | (x / scale >= high)
-        scale = torch.where(is_clipped, scale, scale.detach())
-    return code * scale
+    is_rounding = settings.step_gradient == "lsq"
+    value = x.to(torch.promote_types(x.dtype, scale.dtype)) / (scale if is_rounding else scale.detach())
+    is_low, is_high = value <= low - settings.margin, value >= high + settings.margin
+    nearest = torch.clamp(value.detach().round(), low.detach(), high.detach())
+    inside = nearest + (value - value.detach())
+    code = torch.where(is_low, low, torch.where(is_high, high, inside))
+    moves = scale if is_rounding else torch.where(is_low | is_high, scale, scale.detach())
+    return (code * moves).to(x.dtype)
 
 
 def fake_quantize_native(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings) -> Tensor:
@@ -76,10 +92,9 @@ def fake_quantize_native(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None,
             "The native kernel has the rounded gradient mask and LSQ's step gradient only; got "
             f"mask {settings.mask!r} and step gradient {settings.step_gradient!r}. Use kernel='eager'."
         )
-    scale_G = positive_scale(step_G, settings.is_log)
-    if not settings.is_log:
-        scale_G = _through(scale_G, step_G)
-    zero_G = torch.zeros_like(step_G) if zero_point_G is None else zero_point_G
+    if x.numel() == 0:
+        return fake_quantize_nothing(x, step_G, zero_point_G)
+    scale_G, zero_G = _used(x, step_G, zero_point_G, settings, 1.0)
     factor = gradient_factor(x, step_G.numel(), settings)
     if settings.axis is None:
         y = torch._fake_quantize_learnable_per_tensor_affine(
@@ -89,7 +104,8 @@ def fake_quantize_native(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None,
         repeat = x.shape[settings.axis] // step_G.numel()
         if repeat > 1:
             scale_G, zero_G = scale_G.repeat_interleave(repeat), zero_G.repeat_interleave(repeat)
+        rows, axis = (x[:, None], 0) if x.ndim == 1 else (x, settings.axis % x.ndim)  # its backward needs two axes
         y = torch._fake_quantize_learnable_per_channel_affine(
-            x, scale_G, zero_G, settings.axis % x.ndim, settings.quant_min, settings.quant_max, factor
-        )
+            rows, scale_G, zero_G, axis, settings.quant_min, settings.quant_max, factor
+        ).reshape(x.shape)
     return torch.where(x.isnan(), x, y)

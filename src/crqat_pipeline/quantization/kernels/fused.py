@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from crqat_pipeline.quantization.kernels.blocked import held_on_grid
 from crqat_pipeline.quantization.kernels.eager import fake_quantize_eager
+from crqat_pipeline.quantization.kernels.empty import fake_quantize_nothing
 from crqat_pipeline.quantization.kernels.fused_library import load_fused
 from crqat_pipeline.quantization.kernels.layout import dense, laid_out_like
 from crqat_pipeline.quantization.kernels.settings import (
@@ -106,6 +107,8 @@ def fake_quantize_fused(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, 
     if isinstance(library, str) or not is_fusable(x, step_G):
         reason = library if isinstance(library, str) else f"got {x.dtype} on {x.device}"
         raise ValueError(f"The fused kernel needs float32 on a CPU and a C compiler; {reason}. Use kernel='auto'.")
+    if x.numel() == 0:
+        return fake_quantize_nothing(x, step_G, zero_point_G)
     result: Tensor = FusedFakeQuantize.apply(x, step_G, zero_point_G, settings)  # type: ignore[no-untyped-call]
     return result
 

@@ -56,5 +56,5 @@ def gradient_factor(x: Tensor, num_steps: int, settings: KernelSettings) -> floa
         return 1.0
     count = x.numel() / num_steps
     if settings.gradient_scale == "features":
-        count /= max(x.shape[0], 1)
+        count /= max(x.shape[0], 1) if x.ndim else 1
     return 1.0 / sqrt(max(count, 1.0) * settings.quant_max)
