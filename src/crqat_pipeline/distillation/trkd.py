@@ -61,7 +61,7 @@ def trkd_loss(
     (B, K, D), the same for both. Every query counts equally, whatever its number of regions.
     """
     if len(positives.region_P) == 0:
-        return student_regions_BND.sum() * 0.0
+        return student_regions_BND[:0].sum()  # connected to the student, and 0 whatever its embeddings hold
     groups = group_by_query(positives, spec.across_queries)
     where = (positives.image_P, positives.region_P)
     student_GTT = relation_matrices(groups, student_regions_BND[where], text_embeddings)

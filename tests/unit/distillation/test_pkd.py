@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from crqat_pipeline.distillation.pkd import pkd_loss
+from crqat_pipeline.distillation.pkd import SMALLEST_DEVIATION, pkd_loss
 
 
 def maps(seed: int) -> dict[str, torch.Tensor]:
@@ -60,6 +60,43 @@ def test_a_constant_channel_gets_no_gradient_and_no_nan():
     assert torch.isfinite(loss)
     assert torch.equal(student["c3"].grad[:, 1], torch.zeros(2, 6, 6))
     assert student["c3"].grad[:, 0].abs().max() > 0
+
+
+@pytest.mark.parametrize("deviation", [1e-9, 1e-7, 1e-5, 1e-4, 0.99e-3])
+def test_a_nearly_dead_channel_gets_a_bounded_gradient(deviation):
+    student, teacher = maps(0), maps(1)
+    alive = {name: value.clone() for name, value in student.items()}
+    noise = student["c3"][:, 1]
+    student["c3"][:, 1] = deviation * (noise - noise.mean()) / noise.std(correction=0)
+    gradients = {}
+    for case, values in (("dead", student), ("alive", alive)):
+        leaves = {name: value.requires_grad_() for name, value in values.items()}
+        pkd_loss(leaves, teacher).backward()
+        gradients[case] = leaves["c3"].grad
+    elements = student["c3"].numel()
+    error = teacher["c3"][:, 1] / teacher["c3"][:, 1].std() - student["c3"][:, 1].detach() / SMALLEST_DEVIATION
+    assert gradients["dead"][:, 1].abs().max() <= 1.5 * error.abs().max() / (elements * SMALLEST_DEVIATION)
+    assert gradients["dead"][:, 1].abs().max() > 0
+    others = [0, 2, 3]
+    assert torch.equal(gradients["dead"][:, others], gradients["alive"][:, others])
+
+
+def test_the_gradient_below_the_floor_is_that_of_autograd():
+    student = {"c3": (1e-4 * maps(0)["c3"]).requires_grad_()}
+    again = (1e-4 * maps(0)["c3"]).requires_grad_()
+    pkd_loss(student, {"c3": maps(1)["c3"]}).backward()
+    teacher = maps(1)["c3"]
+    centred = teacher - teacher.mean((0, 2, 3), keepdim=True)
+    fixed = centred / (centred.square().mean((0, 2, 3), keepdim=True).sqrt() + 1e-6)
+    own = (again - again.mean((0, 2, 3), keepdim=True)) / (SMALLEST_DEVIATION + 1e-6)
+    (0.5 * F.mse_loss(own, fixed)).backward()
+    torch.testing.assert_close(student["c3"].grad, again.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1e-2, 1.0, 1e3])
+def test_the_floor_leaves_other_channels_as_they_were(factor):
+    student = {name: (factor * value).requires_grad_() for name, value in maps(0).items()}
+    assert torch.equal(pkd_loss(student, maps(1)), plain_loss(student, maps(1)))
 
 
 def test_half_precision_maps_get_half_precision_gradients():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from crqat_pipeline.distillation.relations import SMALLEST_NORM, group_by_query, relation_matrices
 from crqat_pipeline.distillation.trkd import TrkdSpec, trkd_loss
 from crqat_pipeline.structures.output import PositiveRegions
 
@@ -95,6 +96,41 @@ def test_no_positives_give_zero_with_a_gradient():
     loss.backward()
     assert loss.item() == 0.0
     assert student.grad is not None
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_without_positives_embeddings_that_are_not_finite_change_nothing(value):
+    student, teacher, texts, _ = random_case(0, 1)
+    none = torch.zeros(0, dtype=torch.int64)
+    student = student.fill_(value).requires_grad_()
+    loss = trkd_loss(student, teacher, texts, PositiveRegions(none, none, none, none, none.float()), TrkdSpec(weight=1))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert torch.equal(student.grad, torch.zeros_like(student))
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-30, 1e-12, 1e-6, 0.9e-3])
+def test_a_region_without_length_gets_a_bounded_gradient(length):
+    student, teacher, texts, positives = random_case(2, 20)
+    row = (positives.image_P[0], positives.region_P[0])
+    student[row] = length * F.normalize(student[row], dim=-1)
+    student.requires_grad_()
+    loss = trkd_loss(student, teacher, texts, positives, TrkdSpec(weight=1))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert student.grad.abs().max() <= 2 / SMALLEST_NORM
+
+
+@pytest.mark.parametrize("factor", [0.1, 1.0, 100.0])
+def test_the_floor_of_lengths_leaves_ordinary_embeddings_as_they_were(factor):
+    student, _, texts, positives = random_case(4, 20)
+    groups = group_by_query(positives)
+    regions = factor * student[positives.image_P, positives.region_P]
+    got = relation_matrices(groups, regions, texts)
+    unit = relation_matrices(groups, F.normalize(regions, dim=-1), F.normalize(texts, dim=-1))
+    assert torch.allclose(got, unit, atol=1e-6)
+    first = F.normalize(regions[:1], dim=-1) @ F.normalize(texts[positives.prompt_P[:1]], dim=-1).T
+    assert got[groups.group_P[0], groups.slot_P[0], 0].item() == pytest.approx(first.item(), abs=1e-7)
 
 
 def test_hand_worked_number():
