@@ -135,12 +135,17 @@ def _comparison(name: str, codes: Tensor, rows: list[CodeRow]) -> Any:
                 own.numel(),
                 int(is_wrong.sum()),
                 int((is_wrong & is_tie).sum()),
-                int((own - codes).abs().max()) if own.numel() else 0,
+                _largest_difference(own, codes),
             )
         )
         return quantizer.dequantize(codes)
 
     return hook
+
+
+def _largest_difference(own: Tensor, codes: Tensor) -> int:
+    """In codes; NaN on either side counts as the whole range of 8 bits."""
+    return int((own - codes).abs().nan_to_num(nan=255.0).max()) if own.numel() else 0
 
 
 def _distance(execution: Execution, name: str, expected: np.ndarray) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class CodeRow:
 
 @dataclass(frozen=True)
 class ParityReport:
-    """rows: one per quantizer. The largest differences are between the graph and the student fed with its codes."""
+    """rows: one per quantizer. The largest differences are between the graph and the student fed with its codes; NaN
+    where one of both computed NaN."""
 
     runtime: str
     num_images: int
@@ -73,11 +76,16 @@ def joined(reports: Sequence[ParityReport]) -> ParityReport:
         first.runtime,
         sum(report.num_images for report in reports),
         tuple(_sum(same) for same in rows.values()),
-        max(report.largest_score_difference for report in reports),
-        max(report.largest_box_difference_px for report in reports),
+        _largest(report.largest_score_difference for report in reports),
+        _largest(report.largest_box_difference_px for report in reports),
         first.integer_convolutions,
         first.float_convolutions,
     )
+
+
+def _largest(differences: Iterable[float]) -> float:
+    """The largest, NaN if one is NaN (of which Python's max would say nothing)."""
+    return float(np.max(list(differences)))
 
 
 def _sum(rows: Sequence[CodeRow]) -> CodeRow:

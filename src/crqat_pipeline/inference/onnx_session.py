@@ -8,24 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
-from crqat_pipeline.export.onnx.runtime import runtime_for
+from crqat_pipeline.export.onnx.runtime import OPENVINO_SETTINGS, runtime_for
 from crqat_pipeline.runtime.lookup import look_up
 
 Run: TypeAlias = Callable[[Sequence[str], Mapping[str, np.ndarray]], list[np.ndarray]]
 AUTOMATIC = "auto"
+CRASHING = frozenset({("openvino", "spec")})  # OpenVINO 2026.4 with UINT4 tensors
 
 
 def open_session(path: Path, runtime: str, form: str, num_threads: int | None) -> Run:
     """A function of output names and inputs. runtime "auto": the one that the form was made for, if it is installed.
 
-    Raises ValueError if the runtime is not installed or cannot open the file.
+    Raises ValueError if the runtime is not installed, cannot open the file, or would crash on its form.
     """
     if runtime == AUTOMATIC:
         runtime = runtime_for(form)
+    if (runtime, form) in CRASHING:
+        raise ValueError(
+            f"{runtime} ends the whole process on graphs of form {form!r} (corrupted memory); got {path}. Use "
+            "runtime='onnxruntime', or export the form 'openvino'."
+        )
     open_file = look_up(SESSIONS, runtime, "runtime")
     try:
         return open_file(path, num_threads)
@@ -47,10 +53,9 @@ def _onnxruntime(path: Path, num_threads: int | None) -> Run:
 
 
 def _openvino(path: Path, num_threads: int | None) -> Run:
-    """Float parts in float32, activations as they were trained: OpenVINO would round both further by itself."""
     import openvino
 
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    settings = dict(OPENVINO_SETTINGS)
     if num_threads is not None:
         settings["INFERENCE_NUM_THREADS"] = num_threads
     core = openvino.Core()

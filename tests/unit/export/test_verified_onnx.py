@@ -74,6 +74,26 @@ def test_outputs_that_are_too_far_apart_are_refused():
         check_parity(report(rows=(CodeRow("a", 10, 3, 2, 4),)), "m.onnx", "spec")
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("name", ["largest_box_difference_px", "largest_score_difference"])
+def test_nan_in_any_batch_is_refused(name, place):
+    reports = [report(), report(), report()]
+    reports[place] = report(**{name: float("nan")})
+    with pytest.raises(ValueError, match="nan"):
+        check_parity(joined(reports), "m.onnx", "spec")
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_a_detector_that_computes_nan_is_not_exported(tmp_path, batch):
+    """One image with NaN is enough, whichever batch it is in."""
+    batches = [images.clone() for images in BATCHES]
+    batches[batch][0, 0, 3, 5] = float("nan")
+    for detector in (small_detector(), small_student(minmax_spec())):
+        with pytest.raises(ValueError, match="was not kept"):
+            write_verified_onnx(tmp_path / "m.onnx", detector, batches)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_reports_of_batches_add_up():
     more = report(rows=(CodeRow("a", 30, 1, 0, 4),), num_images=6, largest_box_difference_px=0.5)
     whole = joined([report(), more])

@@ -7,8 +7,10 @@ import torch
 
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
+from crqat_pipeline.export.onnx.runtime import compile_openvino
 from crqat_pipeline.inference import Predictor
 from crqat_pipeline.inference.onnx_model import OnnxModel
+from crqat_pipeline.inference.onnx_session import open_session
 from crqat_pipeline.inference.saturation import is_saturating, self_test, warn_of_saturation
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -47,6 +49,33 @@ def test_a_graph_finds_what_its_detector_finds(detector, picture, tmp_path, runt
     expected = found_by(detector, picture, text_encoder=Bank())
     torch.testing.assert_close(mine.scores_M, expected.scores_M, atol=1e-6, rtol=1e-4)
     assert len(mine) == 20
+
+
+@pytest.mark.parametrize("length", [1e-3, 1.0, 30.0])
+def test_openvino_computes_in_float32_whatever_the_length_of_the_texts(detector, picture, tmp_path, length):
+    pytest.importorskip("openvino")
+    write_onnx(tmp_path / "m.onnx", detector, OnnxSpec(form="fp32"))
+    images = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    texts = length * torch.nn.functional.normalize(BANK.embeddings_KD, dim=1)
+    with torch.no_grad():
+        expected = detector(images, texts)
+    session = open_session(tmp_path / "m.onnx", "openvino", "fp32", num_threads=1)
+    boxes, scores = session(["boxes", "scores"], {"images": images.numpy(), "text_embeddings": texts.numpy()})
+    np.testing.assert_allclose(scores, expected.class_logits_BNK.sigmoid(), atol=1e-6)
+    np.testing.assert_allclose(boxes, expected.boxes_BN4, atol=1e-3)
+
+
+def test_every_way_to_openvino_asks_for_float32(detector, tmp_path):
+    pytest.importorskip("openvino")
+    write_onnx(tmp_path / "m.onnx", detector, OnnxSpec(form="fp32"))
+    compiled = compile_openvino((tmp_path / "m.onnx").read_bytes(), 1)
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+    assert compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == 0
+
+
+def test_a_form_that_ends_openvino_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"openvino ends the whole process.*'spec'.*Use runtime='onnxruntime'"):
+        open_session(tmp_path / "m.onnx", "openvino", "spec", None)
 
 
 def test_a_folded_vocabulary_and_size_come_from_the_file(detector, picture, tmp_path):
