@@ -58,7 +58,7 @@ class _UsedZeroPoint(torch.autograd.Function):
 
 
 def _used(
-    x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings, factor: float
+    step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings, factor: float
 ) -> tuple[Tensor, Tensor]:
     """Scale and integer zero point (G,), with the gradient factor of the stored step and zero point."""
     scale_G: Tensor = _UsedScale.apply(step_G, factor, settings.is_log)  # type: ignore[no-untyped-call]
@@ -72,7 +72,7 @@ def fake_quantize_composite(x: Tensor, step_G: Tensor, zero_point_G: Tensor | No
     if x.numel() == 0:
         return fake_quantize_nothing(x, step_G, zero_point_G)
     factor = gradient_factor(x, step_G.numel(), settings)
-    scale_G, zero_G = _used(x, step_G, zero_point_G, settings, factor)
+    scale_G, zero_G = _used(step_G, zero_point_G, settings, factor)
     scale, zero = along_axis(scale_G, x, settings.axis), along_axis(zero_G, x, settings.axis)
     low, high = settings.quant_min - zero, settings.quant_max - zero
     is_rounding = settings.step_gradient == "lsq"
@@ -94,7 +94,7 @@ def fake_quantize_native(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None,
         )
     if x.numel() == 0:
         return fake_quantize_nothing(x, step_G, zero_point_G)
-    scale_G, zero_G = _used(x, step_G, zero_point_G, settings, 1.0)
+    scale_G, zero_G = _used(step_G, zero_point_G, settings, 1.0)
     factor = gradient_factor(x, step_G.numel(), settings)
     if settings.axis is None:
         y = torch._fake_quantize_learnable_per_tensor_affine(
