@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from crqat_pipeline.recipes.study.spec import StudySpec
-from crqat_pipeline.recipes.study.statistics import Paired, mean_and_deviation, paired_difference
+from crqat_pipeline.recipes.study.statistics import Paired, holm, mean_and_deviation, paired_difference
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,12 @@ def compare(cells: pd.DataFrame, study: StudySpec) -> dict[str, Compared]:
             teachers = {int(seed): str(one) for seed, one in zip(rows["seed"], known, strict=True)}
             compared[name] = Compared(name, method.label, rate, figures, reference, teachers)
     return {name: compared[name] for name in study.methods if name in compared}
+
+
+def adjusted_p_values(compared: Mapping[str, Compared], figure: str) -> dict[str, float]:
+    """method -> p-value of its difference in this figure, after Holm's correction over all methods that have one."""
+    differences = {name: row.difference(figure) for name, row in compared.items()}
+    return holm({name: paired.p_value for name, paired in differences.items() if paired is not None})
 
 
 def grid(cells: pd.DataFrame, study: StudySpec, metric: str) -> dict[str, list[float]]:

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.recipes.study.comparison import Compared, compare, grid
+from crqat_pipeline.recipes.study.comparison import Compared, adjusted_p_values, compare, grid
 from crqat_pipeline.recipes.study.figures import alignment_figure, differences_figure, rates_figure
 from crqat_pipeline.recipes.study.spec import StudySpec, TableSpec
-from crqat_pipeline.recipes.study.statistics import Paired
+from crqat_pipeline.recipes.study.statistics import CONFIDENCE, Paired
 
 ACCURACY = (("AP", "AP"), ("AP_qat", "seen"), ("AP_unseen", "unseen"), ("AP_novel", "novel"))
 LVIS = (("lvis_AP", "LVIS AP"), ("lvis_APr", "APr"), ("lvis_APc", "APc"), ("lvis_APf", "APf"))
 DISTANCES = (("region_text_mae", "region–text MAE"), ("region_region_mae", "region–region MAE"))
+DIFFERENCES = (ACCURACY[0], ACCURACY[2], ACCURACY[3], *DISTANCES)
+"""Figures in which methods are compared; each is one family of Holm's correction."""
+
+Holding = Set[tuple[str, str]]
+"""(method, figure) of the differences that hold after the correction."""
 
 
 def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec) -> tuple[str, Figure, Figure, Figure]:
     """Markdown, and the figures of paired differences, of the grid of learning rates, and of alignment."""
     compared = compare(cells, study)
     bits = (quantization.weight_bits, quantization.activation_bits, quantization.attention_bits)
+    holding = {
+        (name, figure)
+        for figure, _ in DIFFERENCES
+        for name, p_value in adjusted_p_values(compared, figure).items()
+        if p_value <= 1 - CONFIDENCE
+    }
     lines = [*_head(study, "-".join(map(str, bits))), *_pictures()]
     for table in study.tables:
-        lines += _table(table, compared)
+        lines += _table(table, compared, holding)
+    lines += _corrected(compared)
     lines += _grid(cells, study, compared)
     lines += _unpaired(compared.values())
     lines += _failures(cells)
@@ -58,7 +70,9 @@ images.
 
 - AP in percent, mean ± standard deviation. Seen: categories of the QAT images; unseen: others that the teacher was
   trained on; novel: compositions that nobody was trained on.
-- Δ: mean paired difference with its 95 % interval (Student's t), bold where the interval does not contain zero.
+- Δ: mean paired difference with its 95 % interval (Student's t) for this one comparison. Bold: it holds after Holm's
+  correction for all methods that the page compares in this figure (adjusted p up to 0.05). An interval clear of zero
+  that is not bold is what chance gives once in twenty.
 - MAE: mean absolute difference of cosines from the teacher's.
 - s: seconds of training on {study.threads_per_process} thread, {study.processes} side by side, beside other work.
 """
@@ -76,7 +90,7 @@ def _pictures() -> list[str]:
     ]
 
 
-def _table(table: TableSpec, compared: dict[str, Compared]) -> list[str]:
+def _table(table: TableSpec, compared: dict[str, Compared], holding: Holding) -> list[str]:
     rows = [compared[name] for name in table.methods if name in compared]
     missing = [name for name in table.methods if name not in compared]
     lines = [f"## {table.title}", "", table.note, ""] if table.note else [f"## {table.title}", ""]
@@ -89,7 +103,7 @@ def _table(table: TableSpec, compared: dict[str, Compared]) -> list[str]:
                 row.label,
                 f"{row.learning_rate:g}" if row.learning_rate else "–",
                 *(_percent(row, figure) for figure, _ in ACCURACY),
-                *(_difference(row.difference(figure), 100, 2) for figure in ("AP", "AP_unseen", "AP_novel")),
+                *(_difference(row, figure, 100, 2, holding) for figure in ("AP", "AP_unseen", "AP_novel")),
             ]
             for row in rows
         ),
@@ -101,7 +115,7 @@ def _table(table: TableSpec, compared: dict[str, Compared]) -> list[str]:
                 row.label,
                 *(_percent(row, figure) for figure, _ in LVIS),
                 *(_number(row.mean(figure), 4) for figure, _ in DISTANCES),
-                *(_difference(row.difference(figure), 1, 4) for figure, _ in DISTANCES),
+                *(_difference(row, figure, 1, 4, holding) for figure, _ in DISTANCES),
                 _number(row.mean("seconds"), 0),
             ]
             for row in rows
@@ -110,6 +124,29 @@ def _table(table: TableSpec, compared: dict[str, Compared]) -> list[str]:
     if missing:
         lines += [f"Not run: {', '.join(missing)}.", ""]
     return lines
+
+
+def _corrected(compared: Mapping[str, Compared]) -> list[str]:
+    lines = [
+        "## What holds after Holm's correction",
+        "",
+        "Every difference whose own interval is clear of zero, with its p-value alone and after the correction for all "
+        "methods compared in that figure.",
+        "",
+    ]
+    rows = []
+    for figure, title in DIFFERENCES:
+        p_values = adjusted_p_values(compared, figure)
+        factor, digits = (1, 4) if (figure, title) in DISTANCES else (100, 2)
+        for name in sorted(p_values, key=lambda one: p_values[one]):
+            paired = compared[name].difference(figure)
+            if paired is not None and paired.is_clear:
+                holds = "yes" if p_values[name] <= 1 - CONFIDENCE else "no"
+                shown = (_interval(paired, factor, digits), f"{paired.p_value:.2g}", f"{p_values[name]:.2g}")
+                rows.append([f"{title}, of {len(p_values)}", compared[name].label, *shown, holds])
+    if not rows:
+        return [*lines[:2], "No interval is clear of zero.", ""]
+    return lines + _markdown(["figure", "", "Δ", "p", "p (Holm)", "holds"], rows)
 
 
 def _grid(cells: pd.DataFrame, study: StudySpec, compared: dict[str, Compared]) -> list[str]:
@@ -165,9 +202,14 @@ def _percent(row: Compared, figure: str) -> str:
     return f"{mean:.1f} ± {deviation:.1f}" if math.isfinite(deviation) else _number(mean, 1)
 
 
-def _difference(paired: Paired | None, factor: float, digits: int) -> str:
+def _difference(row: Compared, figure: str, factor: float, digits: int, holding: Holding) -> str:
+    paired = row.difference(figure)
     if paired is None:
         return "–"
+    text = _interval(paired, factor, digits)
+    return f"**{text}**" if (row.name, figure) in holding else text
+
+
+def _interval(paired: Paired, factor: float, digits: int) -> str:
     mean, low, high = (factor * value for value in (paired.mean, paired.low, paired.high))
-    text = f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"
-    return f"**{text}**" if paired.is_clear else text
+    return f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"

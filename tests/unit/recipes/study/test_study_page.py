@@ -37,6 +37,27 @@ def test_only_differences_whose_interval_excludes_zero_are_bold(made):
     assert row_of(made[0], "QAT (LSQ)")[6:] == ["–", "–", "–"]
 
 
+def test_a_difference_that_is_clear_alone_but_not_among_all_is_not_bold():
+    """crqat gains 4, 2.8 and 2 points, p = 0.04: times two, among two such methods, it is no longer below 0.05."""
+    cells = cells_frame()
+    final = (cells["phase"] == "final") & (cells["method"] == "crqat")
+    cells.loc[final, "AP"] = [0.54, 0.5382, 0.5401]
+    alone = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"))[0]
+    paired = compare(cells, study_spec())["crqat"].difference("AP")
+    assert paired.is_clear
+    assert 0.025 < paired.p_value < 0.05
+    assert "**" in row_of(alone, "CR-QAT")[6]
+    more = cells[cells["method"] == "crqat"].assign(method="again")
+    methods = STUDY["methods"] | {"again": {"label": "Again"}}
+    spec = study_spec(seeds=[0, 1, 2], tuning_seeds=[5], methods=methods)
+    page = results_page(pd.concat([cells, more]), spec, QuantSpec.parse("4-4-8"))[0]
+    assert "**" not in row_of(page, "CR-QAT")[6]
+    section = page.split("## What holds after Holm's correction")[1].split("##")[0]
+    lines = {line.split("|")[2].strip(): line for line in section.splitlines() if line.startswith("| AP, of 3")}
+    assert lines["CR-QAT"].rstrip(" |").endswith("no")
+    assert lines["PTQ OMSE"].rstrip(" |").endswith("yes")
+
+
 def test_alignment_and_seconds_stand_in_the_second_table(made):
     cells = row_of(made[0], "CR-QAT", 1)
     assert cells[1:5] == ["30.0 ± 0.0", "10.0 ± 0.0", "20.0 ± 0.0", "40.0 ± 0.0"]
