@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from crqat_pipeline.quantization.fake_quantizers import FAKE_QUANTIZERS
 from crqat_pipeline.quantization.granularity import Granularity
+from crqat_pipeline.quantization.initialization import INITIALIZATIONS
+from crqat_pipeline.quantization.kernels.table import KERNELS
+from crqat_pipeline.runtime.lookup import look_up
 
-QuantizerName = Literal["lsq", "lsq_plus", "pact", "minmax", "fixed"]
-InitializationName = Literal["lsq", "lsq_plus", "minmax", "percentile", "mse"]
+
+def _row_of(table: Mapping[str, Any], kind: str) -> AfterValidator:
+    """A field that names a row; the table is read when the name is checked, so that added rows count."""
+
+    def check(name: str) -> str:
+        look_up(table, name, kind)
+        return name
+
+    return AfterValidator(check)
+
+
+QuantizerName = Annotated[str, _row_of(FAKE_QUANTIZERS, "quantizer")]
+InitializationName = Annotated[str, _row_of(INITIALIZATIONS, "initialization")]
+KernelName = Annotated[str, _row_of(KERNELS, "kernel")]
 
 
 def _check_bits(bits: int | None) -> int | None:
@@ -101,9 +118,7 @@ class QuantSpec(BaseModel):
         "integer",
         description="'integer' refuses what integer arithmetic cannot execute; 'simulation' allows everything.",
     )
-    kernel: Literal["auto", "fused", "eager", "compiled", "native", "composite"] = Field(
-        "auto", description="Row of KERNELS: how a fake quantizer computes."
-    )
+    kernel: KernelName = Field("auto", description="Row of KERNELS: how a fake quantizer computes.")
 
     @classmethod
     def parse(cls, bits: str, granularity: str = "Ch-T-H", **options: Any) -> QuantSpec:

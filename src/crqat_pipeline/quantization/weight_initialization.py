@@ -10,7 +10,7 @@ from torch import Tensor
 
 from crqat_pipeline.quantization.affine import choose_qparams, dequantize, quantize
 from crqat_pipeline.quantization.grid import IntegerGrid
-from crqat_pipeline.quantization.initialization import INITIALIZATIONS
+from crqat_pipeline.quantization.initialization import INITIALIZATIONS, NEEDS_HISTOGRAM
 from crqat_pipeline.quantization.observers import Observer
 
 _FRACTIONS = torch.linspace(0.3, 1.0, 71).tolist()
@@ -25,7 +25,7 @@ def initialize_weight(weight_GN: Tensor, grid: IntegerGrid, name: str, percentil
         low_G = torch.quantile(weight_GN, tail, dim=1)
         high_G = torch.quantile(weight_GN, 1.0 - tail, dim=1)
         return choose_qparams(low_G, high_G, grid)
-    observer = Observer(0, weight_GN.shape[0], has_histogram=False)
+    observer = Observer(0, weight_GN.shape[0], has_histogram=name in NEEDS_HISTOGRAM)
     observer.update(weight_GN)
     scale_G, zero_point_G = INITIALIZATIONS[name](observer, grid, percentile)
     return scale_G.float().to(weight_GN.device), zero_point_G.float().to(weight_GN.device)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from crqat_pipeline.model_files.rebuilding import rebuild
 from crqat_pipeline.quantization.diagnostics import quantizer_rows
-from crqat_pipeline.quantization.heat_map import history_heat_map, layer_heat_map
+from crqat_pipeline.quantization.layer_map import history_heat_map, layer_heat_map
 from crqat_pipeline.recipes.qat import calibration_inputs
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData

@@ -7,7 +7,7 @@ import torch
 
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
 from crqat_pipeline.quantization.diagnostics import quantizer_rows, scale_rows
-from crqat_pipeline.quantization.heat_map import history_heat_map, layer_heat_map
+from crqat_pipeline.quantization.layer_map import history_heat_map, layer_heat_map
 from tests.support.toy_detector import ToyDetector, toy_inputs
 
 PARTS = ("backbone", "neck", "head")
