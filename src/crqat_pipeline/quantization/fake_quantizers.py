@@ -19,20 +19,20 @@ from torch import Tensor
 from crqat_pipeline.quantization.affine import choose_qparams
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.grid import IntegerGrid
-from crqat_pipeline.quantization.kernels.settings import GradientScale, KernelSettings, Mask, StepGradient
+from crqat_pipeline.quantization.kernels.settings import KernelSettings, StepGradient
 from crqat_pipeline.quantization.observers import grouped
 
 
 @dataclass(frozen=True)
 class QuantizerPlan:
-    """All that one quantizer is built from; num_steps None: known at calibration only."""
+    """All that one quantizer is built from; num_steps None: known at calibration only.
+
+    settings: what the kernel reads; a row of FAKE_QUANTIZERS decides its step_gradient.
+    """
 
     grid: IntegerGrid
-    axis: int | None
+    settings: KernelSettings
     num_steps: int | None
-    mask: Mask
-    gradient_scale: GradientScale
-    is_log: bool
     kernel: str
     initialization: str
     percentile: float
@@ -47,18 +47,9 @@ class QuantizerPlan:
         step_gradient: StepGradient = "lsq",
     ) -> FakeQuantizer:
         """A quantizer of this plan whose step and zero point are parameters (learned) or buffers."""
-        settings = KernelSettings(
-            self.grid.quant_min,
-            self.grid.quant_max,
-            self.axis,
-            self.is_log,
-            self.mask,
-            step_gradient,
-            self.gradient_scale,
-        )
         return quantizer_type(
             self.grid,
-            settings,
+            self.settings._replace(step_gradient=step_gradient),
             num_steps=self.num_steps,
             kernel=self.kernel,
             learns_step=learns_step,

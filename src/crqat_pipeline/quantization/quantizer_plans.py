@@ -6,6 +6,7 @@ from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.fake_quantizers import FAKE_QUANTIZERS, QuantizerPlan
 from crqat_pipeline.quantization.granularity import count_steps
 from crqat_pipeline.quantization.grid import IntegerGrid
+from crqat_pipeline.quantization.kernels.settings import KernelSettings
 from crqat_pipeline.quantization.spec import QuantSpec
 
 ACTIVATION_RANGE_MOMENTUM = 0.01
@@ -66,11 +67,16 @@ def _plan(
 ) -> QuantizerPlan:
     return QuantizerPlan(
         grid=grid,
-        axis=axis,
+        settings=KernelSettings(
+            quant_min=grid.quant_min,
+            quant_max=grid.quant_max,
+            axis=axis,
+            is_log=spec.scale_parametrization == "log",
+            mask=spec.gradient_mask,
+            step_gradient="lsq",
+            gradient_scale=spec.gradient_scale,
+        ),
         num_steps=num_steps,
-        mask=spec.gradient_mask,
-        gradient_scale=spec.gradient_scale,
-        is_log=spec.scale_parametrization == "log",
         kernel=spec.kernel,
         initialization=initialization,
         percentile=spec.percentile,

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from quantizer_cases import settings_of
 
 from crqat_pipeline.quantization.fake_quantizers import FAKE_QUANTIZERS, QuantizerPlan
 from crqat_pipeline.quantization.grid import IntegerGrid
+from crqat_pipeline.quantization.kernels.settings import KernelSettings
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 LEARNED = {
@@ -16,14 +18,15 @@ LEARNED = {
 }
 
 
-def plan(**changes) -> QuantizerPlan:
+def plan(grid=None, **changes) -> QuantizerPlan:
+    """Options of the kernel (axis, is_log, mask) may stand among the changes."""
+    grid = grid or IntegerGrid(4, False)
+    of_kernel = {name: changes.pop(name) for name in KernelSettings._fields if name in changes}
+    of_kernel = {"is_log": True, "mask": "rounded"} | of_kernel
     values = {
-        "grid": IntegerGrid(4, False),
-        "axis": None,
+        "grid": grid,
+        "settings": settings_of(grid.quant_min, grid.quant_max, **of_kernel),
         "num_steps": 1,
-        "mask": "rounded",
-        "gradient_scale": "none",
-        "is_log": True,
         "kernel": "eager",
         "initialization": "minmax",
         "percentile": 99.9,

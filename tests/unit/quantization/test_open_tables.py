@@ -1,4 +1,4 @@
-"""A quantizer, an initialization or a kernel of one's own is a row; a name without a row is refused with the nearest."""
+"""A quantizer, an initialization or a kernel of one's own is a row; other names are refused with the nearest row."""
 
 from __future__ import annotations
 
