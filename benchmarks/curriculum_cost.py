@@ -42,7 +42,7 @@ from crqat_pipeline.training.task import DistillationTask
 Step = Callable[[], None]
 OPTIMIZATION = OptimizationSpec(num_steps=1, learning_rate=1e-5, max_gradient_norm=10.0)
 TRKD = TrkdSpec(weight=6.0)
-PAPER_TERMS = DistillationSpec(pkd_weight=6.0, trkd=TRKD)
+PAPER_TERMS = DistillationSpec(pkd={"weight": 6.0}, trkd=TRKD)
 QAT, STAGE_1, STAGE_2, NO_TRKD, TRKD_ALONE = "QAT", "stage 1", "stage 2", "stage 2 without TRKD", "TRKD alone"
 WARM_UP_ROUNDS = 2
 

@@ -79,6 +79,7 @@ def test_paper_scale_is_the_recipe_of_the_paper(project, env):
     assert [stage.data_window for stage in stages] == [(0, 0.3333333333), (0.3333333333, 1)]
     assert stages[0].distillation.trkd is None
     assert stages[1].distillation.trkd.weight == 6
+    assert [stage.distillation.pkd.weight for stage in stages] == [6, 6]
     for stage in (*stages, *(catalog.load(f"params:baselines.{name}.train") for name in ("qat", "finetuned"))):
         optimization = stage.optimization
         assert (optimization.num_steps, optimization.num_epochs) == (0, 1)
@@ -86,7 +87,9 @@ def test_paper_scale_is_the_recipe_of_the_paper(project, env):
         assert (optimization.learning_rate, optimization.quantizer_rate_factor) == (1.5e-5, 0.1)
         assert (optimization.schedule, optimization.autocast) == ("constant", "bfloat16")
         assert (stage.loader.image_size_px, stage.loader.num_prompts, stage.loader.padding_prompt) == (640, 80, "")
-        assert stage.distillation.pkd_weight == (6 if stage in stages else 0)
+        assert (stage.distillation.pkd.weight if stage in stages else stage.distillation.pkd) == (
+            6 if stage in stages else None
+        )
     assert catalog.load("params:evaluation").lvis_protocol == "lvis-fixed"
     # The task loss over all passes weighs what it weighs over one batch of 48.
     passes = stages[0].optimization.accumulation_steps

@@ -34,7 +34,7 @@ STUDY: dict[str, Any] = {
         "crqat": {
             "label": "CR-QAT",
             "plan": "two_stage",
-            "distillation": {"pkd_weight": 6.0, "trkd": {"weight": 6.0}},
+            "distillation": {"pkd": {"weight": 6.0}, "trkd": {"weight": 6.0}},
         },
     },
     "tables": [{"title": "Main table", "note": "Everything.", "methods": ["ptq_omse", "qat", "crqat"]}],

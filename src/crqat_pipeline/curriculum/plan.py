@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Term = Literal["pkd", "trkd", "qfd", "vocabulary"]
+from crqat_pipeline.distillation.table import LOSSES
+from crqat_pipeline.runtime.lookup import look_up
+
 Trained = Literal["weights", "correction"]
 
 
@@ -24,14 +26,21 @@ class PlannedStage(BaseModel):
     name: str = Field(min_length=1, description="Name of the stage, as in parameters, MLflow and DVC")
     adds: tuple[str, ...] = Field(description="Parts that this stage starts to quantize and train")
     share: float = Field(gt=0, le=1, description="Fraction of the steps, and of the images unless sees_all_images")
-    terms: tuple[Term, ...] = Field(
-        default=("pkd", "trkd", "qfd", "vocabulary"), description="Distillation terms that may be on in this stage"
+    terms: tuple[str, ...] = Field(
+        default=tuple(LOSSES), description="Rows of LOSSES that may be on in this stage; all when absent"
     )
     rate_factor: float = Field(default=1.0, gt=0, description="Learning rate relative to the run's")
     trains: Trained = Field(
         default="weights", description="correction: only gain and shift per channel (EMA+QC, Gupta & Asthana)"
     )
     sees_all_images: bool = Field(default=False, description="All images instead of this stage's own share of them")
+
+    @field_validator("terms")
+    @classmethod
+    def _terms_are_losses(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            look_up(LOSSES, name, "distillation loss")
+        return names
 
 
 class CurriculumPlan(BaseModel):

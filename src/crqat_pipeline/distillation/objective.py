@@ -1,95 +1,125 @@
-"""The distillation terms of one stage, and what the teacher has to compute for them.
+"""The objective of one stage: the detector's own loss and the distillation losses that are on.
 
 L_stage = L_task + Σ_i λ_i · L_KD^(i)     (CR-QAT, curriculum)
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from torch import Tensor
 
-from crqat_pipeline.distillation.pkd import pkd_loss
-from crqat_pipeline.distillation.qfd import QfdSpec, qfd_loss
-from crqat_pipeline.distillation.trkd import TrkdSpec, trkd_loss
-from crqat_pipeline.distillation.vocabulary_kd import VocabularyKdSpec, vocabulary_kd_losses
-from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
+from crqat_pipeline.distillation.loss import Loss, LossSpec, TeacherView
+from crqat_pipeline.distillation.table import LOSSES
+from crqat_pipeline.runtime.lookup import near_name
+from crqat_pipeline.structures.output import DetectorOutput
 
 
-class DistillationSpec(BaseModel):
-    """Which terms are on in a stage; a weight of 0 or an absent section switches a term off."""
+class Objective(BaseModel):
+    """The weight of the detector's own loss, and a section per distillation loss: absent, or of weight 0, it is off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    losses: ClassVar[Mapping[str, Loss]] = MappingProxyType({})
+    """Section -> row of the table."""
+
     task_weight: float = Field(default=1.0, ge=0, description="Of the detector's own loss; 0: no labels are used")
-    pkd_weight: float = Field(default=0.0, ge=0, description="λ of the backbone's PKD term; 6 in the paper")
-    trkd: TrkdSpec | None = Field(default=None, description="Relational term of neck + head")
-    qfd: QfdSpec | None = Field(default=None, description="Quantized feature distillation, a rival of the paper")
-    vocabulary: VocabularyKdSpec | None = Field(
-        default=None, description="The teacher's soft answers to all prompts; not in the paper"
-    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_are_losses(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            faults = [_fault(name, value[name], cls) for name in value if name not in cls.model_fields]
+            if faults:
+                raise ValidationError.from_exception_data(cls.__name__, faults)
+        return value
 
     @model_validator(mode="after")
     def _has_an_objective(self) -> Self:
-        if self.task_weight == 0 and not (self.needs_teacher_backbone or self.needs_teacher_head):
+        if self.task_weight == 0 and not self.distils:
             raise ValueError("Something must be minimized: task_weight is 0 and no distillation term is on.")
         return self
 
-    def only(self, terms: Collection[str]) -> DistillationSpec:
-        """The same without the terms that are not named (pkd, trkd, qfd, vocabulary)."""
-        left_out: dict[str, object] = {name: None for name in ("trkd", "qfd", "vocabulary") if name not in terms}
-        if "pkd" not in terms:
-            left_out["pkd_weight"] = 0.0
-        return DistillationSpec.model_validate(self.model_dump() | left_out)
+    def only(self, terms: Collection[str]) -> Self:
+        """The same without the losses that are not named."""
+        left_out = {name: None for name in self.losses if name not in terms}
+        return type(self).model_validate(self.model_dump() | left_out)
+
+    def switched_on(self) -> Iterator[tuple[Loss, LossSpec]]:
+        """The losses that count, in the order of the table, each with its section."""
+        for name, loss in self.losses.items():
+            section: LossSpec | None = getattr(self, name)
+            if section is not None and section.weight > 0:
+                yield loss, section
+
+    @property
+    def distils(self) -> bool:
+        """Whether any distillation loss is on."""
+        return any(True for _ in self.switched_on())
 
     @property
     def needs_teacher_backbone(self) -> bool:
-        return self.pkd_weight > 0
+        return any(loss.teacher_backbone for loss, _ in self.switched_on())
 
     @property
     def needs_positives(self) -> bool:
-        return self.trkd is not None and self.trkd.weight > 0
+        return any(loss.positives for loss, _ in self.switched_on())
 
     @property
     def needs_teacher_head(self) -> bool:
-        return self.needs_positives or self.qfd is not None or self.vocabulary is not None
+        return any(loss.teacher_head for loss, _ in self.switched_on())
 
     @property
     def needs_student_features(self) -> bool:
-        return self.needs_teacher_backbone or self.qfd is not None
+        return any(loss.student_features for loss, _ in self.switched_on())
 
 
-@dataclass(frozen=True)
-class TeacherView:
-    """What the frozen teacher computed for a batch: nothing more than the spec asked for."""
+def _fault(name: str, value: Any, spec: type[Objective]) -> InitErrorDetails:
+    """Why a section is refused, and what to write instead."""
+    loss, _, option = name.partition("_")
+    if loss in spec.losses and option in spec.losses[loss].spec.model_fields:
+        remedy = f"Write {loss}: {{{option}: {value}}}"
+    else:
+        near = near_name(name, spec.model_fields)
+        remedy = (f"Did you mean {near!r}? " if near else "") + f"There are: {', '.join(spec.model_fields)}"
+    text = PydanticCustomError(
+        "unknown_loss", "there is no distillation loss of this name. {remedy}", {"remedy": remedy}
+    )
+    return InitErrorDetails(type=text, loc=(name,), input=value)
 
-    backbone_features: Mapping[str, Tensor]
-    output: DetectorOutput | None = None
-    positives: PositiveRegions | None = None
+
+def objective_over(losses: Mapping[str, Loss], name: str = "Objective") -> type[Objective]:
+    """The parameters of an objective whose sections are the rows of this table."""
+    sections: dict[str, Any] = {
+        section: (loss.spec | None, Field(default=None, description=(loss.spec.__doc__ or "").partition("\n")[0]))
+        for section, loss in losses.items()
+    }
+    spec: type[Objective] = create_model(
+        name, __base__=Objective, __module__=__name__, __doc__=Objective.__doc__, **sections
+    )
+    spec.losses = losses
+    return spec
 
 
-def distillation_losses(spec: DistillationSpec, student: DetectorOutput, teacher: TeacherView) -> dict[str, Tensor]:
-    """Weighted scalar losses by name; the student's output must carry its features for PKD and QFD."""
-    losses: dict[str, Tensor] = {}
-    if spec.needs_teacher_backbone:
-        losses["pkd"] = spec.pkd_weight * pkd_loss(student.features, teacher.backbone_features)
-    if not spec.needs_teacher_head:
-        return losses
-    assert teacher.output is not None
-    if spec.trkd is not None and spec.needs_positives:
-        assert teacher.positives is not None
-        losses["trkd"] = spec.trkd.weight * trkd_loss(
-            student.region_embeddings_BND,
-            teacher.output.region_embeddings_BND,
-            teacher.output.text_embeddings,
-            teacher.positives,
-            spec.trkd,
-        )
-    if spec.qfd is not None:
-        losses["qfd"] = spec.qfd.weight * qfd_loss(student.features, teacher.output.features, spec.qfd)
-    if spec.vocabulary is not None:
-        losses |= vocabulary_kd_losses(student, teacher.output, spec.vocabulary)
-    return losses
+if TYPE_CHECKING:
+    DistillationSpec = Objective
+else:
+    DistillationSpec = objective_over(LOSSES, "DistillationSpec")
+
+
+def distillation_losses(spec: Objective, student: DetectorOutput, teacher: TeacherView) -> dict[str, Tensor]:
+    """Weighted scalar losses by name; student and teacher must hold what the spec's needs_… say.
+
+    Raises ValueError where two losses give a scalar of one name.
+    """
+    weighted: dict[str, Tensor] = {}
+    for loss, section in spec.switched_on():
+        for name, value in loss.function(student, teacher, section).items():
+            if name in weighted:
+                raise ValueError(f"Losses have names of their own; two of {', '.join(spec.losses)} give {name!r}.")
+            weighted[name] = section.weight * value
+    return weighted

@@ -9,12 +9,22 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
+
+from crqat_pipeline.distillation.loss import LossSpec, TeacherView
+from crqat_pipeline.structures.output import DetectorOutput
 
 EPSILON = 1e-6
 SMALLEST_DEVIATION = 1e-3
 """A channel that varies less is divided by this instead of its own deviation: the gradient grows with 1 / deviation,
 and a nearly dead channel would outweigh all others. Channels of ordinary deviation (0.1 to 10) keep their bits."""
+
+
+class PkdSpec(LossSpec):
+    """Pearson correlation of the backbone's maps."""
+
+    weight: float = Field(ge=0, description="λ of the backbone; 6 in the paper")
 
 
 def standardize(features_BCHW: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,6 +68,11 @@ class _StandardizedError(torch.autograd.Function):
         factor_1C11 = gradients[0] / error_BCHW.numel() / divisor_1C11
         gradient_BCHW = torch.addcmul(error_BCHW, own_BCHW, slope_1C11.where(is_own_1C11, 0.0), value=-1)
         return gradient_BCHW.mul_(factor_1C11.where(varies_1C11, 0.0)).to(ctx.dtype), None
+
+
+def pkd(student: DetectorOutput, teacher: TeacherView, spec: PkdSpec) -> dict[str, Tensor]:
+    """Row of LOSSES: all maps of the backbone."""
+    return {"pkd": pkd_loss(student.features, teacher.backbone_features)}
 
 
 def pkd_loss(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor]) -> Tensor:

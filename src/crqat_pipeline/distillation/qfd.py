@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from crqat_pipeline.distillation.loss import LossSpec, TeacherView
+from crqat_pipeline.structures.output import DetectorOutput
 
-class QfdSpec(BaseModel):
-    """One feature map, its bits, its weight."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class QfdSpec(LossSpec):
+    """Quantized feature distillation, a rival of the paper: one feature map and its bits."""
 
     weight: float = Field(default=0.5, ge=0, description="λ; 0.5 in its paper, which finds it insensitive")
     bits: int = Field(default=4, ge=1, le=8, description="Of the teacher's feature; 1 to 8 all help in its paper")
-    feature: str = Field(default="td_p3", description="Map of the neck; the finest level is best in its paper")
+    feature: str | None = Field(
+        default=None,
+        description="Map that is compared; absent: the neck's first (the finest level is best in its paper)",
+    )
 
 
 def quantize_feature(feature_BCHW: Tensor, bits: int) -> Tensor:
@@ -30,13 +34,25 @@ def quantize_feature(feature_BCHW: Tensor, bits: int) -> Tensor:
     return quantized_BCHW
 
 
-def qfd_loss(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], spec: QfdSpec) -> Tensor:
-    """Unweighted mean of (student − quantized teacher feature)². Raises ValueError for a map that is not there."""
+def qfd(student: DetectorOutput, teacher: TeacherView, spec: QfdSpec) -> dict[str, Tensor]:
+    """Row of LOSSES. Raises ValueError for a map that is not there."""
+    assert teacher.output is not None
+    feature = spec.feature or next(iter(teacher.neck_features), None)
+    if feature is None:
+        raise ValueError(
+            "QFD compares a map of the neck, and this detector names none. Set qfd.feature to one of its features: "
+            f"{', '.join(teacher.output.features)}."
+        )
+    return {"qfd": qfd_loss(student.features, teacher.output.features, feature, spec.bits)}
+
+
+def qfd_loss(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], feature: str, bits: int) -> Tensor:
+    """Mean of (student − quantized teacher feature)², at one map. Raises ValueError for a map that is not there."""
     for who, features in (("student", student), ("teacher", teacher)):
-        if spec.feature not in features:
+        if feature not in features:
             raise ValueError(
                 f"QFD compares one feature map by name; the {who} has {', '.join(features) or 'none'} and not "
-                f"{spec.feature!r}. Set qfd.feature to one of them."
+                f"{feature!r}. Set qfd.feature to one of them."
             )
-    wanted_BCHW = quantize_feature(teacher[spec.feature].detach().float(), spec.bits)
-    return F.mse_loss(student[spec.feature].float(), wanted_BCHW)
+    wanted_BCHW = quantize_feature(teacher[feature].detach().float(), bits)
+    return F.mse_loss(student[feature].float(), wanted_BCHW)

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from crqat_pipeline.distillation.loss import LossSpec, TeacherView
 from crqat_pipeline.distillation.relations import QueryGroups, group_by_query, relation_matrices
-from crqat_pipeline.structures.output import PositiveRegions
+from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
 
 
-class TrkdSpec(BaseModel):
-    """How regions and texts of teacher and student are compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class TrkdSpec(LossSpec):
+    """Relations of regions and texts, of neck and head."""
 
     weight: float = Field(ge=0, description="λ of the neck + head; 6 in the paper")
     delta: float = Field(
@@ -46,6 +45,20 @@ def counted_entries(groups: QueryGroups, relations: str) -> Tensor:
     if relations == "region_region":
         return mask_GTT & ~row_GT1 & ~column_G1T
     return mask_GTT & ~(row_GT1 & column_G1T)
+
+
+def trkd(student: DetectorOutput, teacher: TeacherView, spec: TrkdSpec) -> dict[str, Tensor]:
+    """Row of LOSSES, at the teacher's positives."""
+    assert teacher.output is not None
+    assert teacher.positives is not None
+    loss = trkd_loss(
+        student.region_embeddings_BND,
+        teacher.output.region_embeddings_BND,
+        teacher.output.text_embeddings,
+        teacher.positives,
+        spec,
+    )
+    return {"trkd": loss}
 
 
 def trkd_loss(

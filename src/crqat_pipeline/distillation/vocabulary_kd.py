@@ -8,25 +8,31 @@ Shape letters: B images, N regions, K prompts, R bins per side, P regions where 
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import complete_box_iou_loss
 
+from crqat_pipeline.distillation.loss import LossSpec, TeacherView
 from crqat_pipeline.structures.output import DetectorOutput
 
 
-class VocabularyKdSpec(BaseModel):
-    """Weights of the three terms; the defaults are those of the small detector's own losses."""
+class VocabularyKdSpec(LossSpec):
+    """The teacher's soft answers to all prompts; the defaults are the weights of the small detector's own losses."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+    weight: float = Field(default=1.0, ge=0, description="Of the three together")
     class_weight: float = Field(default=0.5, ge=0, description="Of the scores of all regions and prompts")
     box_weight: float = Field(default=1.875, ge=0, description="Of 1 - CIoU with the teacher's boxes")
     bins_weight: float = Field(default=0.375, ge=0, description="Of the distributions of the box sides")
     min_score: float = Field(
         default=0.05, gt=0, lt=1, description="Boxes count where the teacher's best score is above this"
     )
+
+
+def vocabulary_kd(student: DetectorOutput, teacher: TeacherView, spec: VocabularyKdSpec) -> dict[str, Tensor]:
+    """Row of LOSSES."""
+    assert teacher.output is not None
+    return vocabulary_kd_losses(student, teacher.output, spec)
 
 
 def vocabulary_kd_losses(student: DetectorOutput, teacher: DetectorOutput, spec: VocabularyKdSpec) -> dict[str, Tensor]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from crqat_pipeline.runtime.lookup import near_name
 
 ABSENT = object()
 
@@ -22,8 +23,8 @@ def value_at(parameters: Any, path: Iterable[str]) -> Any:
 
 def did_you_mean(name: str, choices: Collection[str]) -> str:
     """` Did you mean 'x'?`, or nothing."""
-    near = difflib.get_close_matches(name, sorted(choices), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = near_name(name, choices)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def _written_path(value: Any, location: Sequence[int | str]) -> list[str]:

@@ -23,6 +23,7 @@ from crqat_pipeline.recipes.forms import FORM_LABELS, GALLERY_FORMS, MAIN, ONNX,
 from crqat_pipeline.recipes.run_figures import alignment_sheets, ap_figure, gallery_sheet, heat_map_sheet, loss_sheet
 from crqat_pipeline.recipes.similarity import Maps, colour_range, heat_map_rows
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.structures.history import STEP, loss_columns
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
 GALLERY_NMS_IOU = 0.6
@@ -51,16 +52,14 @@ def report_forms(results: Results, facts: Facts, latency: Facts) -> list[ReportF
 
 
 def loss_curves(histories: Mapping[str, pd.DataFrame]) -> list[LossCurve]:
-    """One curve per stage that was trained; rates and scales are left out."""
+    """One curve per stage that was trained, of the total and of every loss that it had."""
     return [
-        LossCurve(stage, history["step"].tolist(), {name: history[name].tolist() for name in _losses(history)})
+        LossCurve(
+            stage, history[STEP].tolist(), {name: history[name].tolist() for name in loss_columns(history.columns)}
+        )
         for stage, history in histories.items()
         if len(history)
     ]
-
-
-def _losses(history: pd.DataFrame) -> list[str]:
-    return [name for name in history.columns if name.startswith("loss") or name in ("pkd", "trkd")]
 
 
 def gallery(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 Value = TypeVar("Value")
+
+
+def near_name(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that is spelled most like `name`, where one is near."""
+    near = difflib.get_close_matches(name, sorted(choices), n=1)
+    return near[0] if near else None
 
 
 def look_up(table: Mapping[str, Value], name: str, what: str) -> Value:
     """table[name]; raises ValueError that lists the choices and the nearest one."""
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name, table, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = near_name(name, table)
+    hint = f" Did you mean {near!r}?" if near else ""
     raise ValueError(f"Unknown {what} {name!r}.{hint} Choose one of: {', '.join(sorted(table))}.")

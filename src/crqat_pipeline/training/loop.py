@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.batch import DetectionBatch
+from crqat_pipeline.structures.history import LEARNING_RATE, STEP
 from crqat_pipeline.training.ema import WeightAverage
 from crqat_pipeline.training.non_finite import refuse_non_finite
 from crqat_pipeline.training.optimizer import build_optimizer, learning_rate, set_learning_rate
@@ -78,9 +79,9 @@ def train(
         if average is not None:
             average.update(detector, done)
         if done % spec.log_every_steps == 0 or done == spec.num_steps:
-            row = {"step": float(done), "loss": sum(losses.values()), **losses, "learning_rate": rate, **step_metrics()}
+            row = {STEP: float(done), "loss": sum(losses.values()), **losses, LEARNING_RATE: rate, **step_metrics()}
             state.history.append(row | step_details())
-            tracker.metrics({name: value for name, value in row.items() if name != "step"}, done)
+            tracker.metrics({name: value for name, value in row.items() if name != STEP}, done)
         if resume_folder and done % spec.checkpoint_every_steps == 0 and done < spec.num_steps:
             save_state(resume_folder, state, done, fingerprint)
     tensors = average.tensors if average is not None else detector.state_dict()

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.distillation.objective import DistillationSpec, TeacherView, distillation_losses
+from crqat_pipeline.distillation.loss import TeacherView
+from crqat_pipeline.distillation.objective import Objective, distillation_losses
 from crqat_pipeline.structures.batch import DetectionBatch
 
 
@@ -38,9 +39,7 @@ class DistillationTask:
     The teacher runs only what the terms need: nothing, its backbone, or the whole network.
     """
 
-    def __init__(
-        self, student: OpenVocabularyDetector, teacher: OpenVocabularyDetector, spec: DistillationSpec
-    ) -> None:
+    def __init__(self, student: OpenVocabularyDetector, teacher: OpenVocabularyDetector, spec: Objective) -> None:
         self.detector = student
         self.teacher = teacher.frozen()
         self.spec = spec
@@ -61,9 +60,10 @@ class DistillationTask:
             needed = self.spec.needs_teacher_backbone
             return TeacherView(self.teacher.backbone_features(batch.images_B3HW) if needed else {})
         output = self.teacher(batch.images_B3HW, batch.text_embeddings, return_features=True)
-        names = self.teacher.backbone_feature_names if self.spec.needs_teacher_backbone else ()
+        features = output.features
         return TeacherView(
-            {name: output.features[name] for name in names},
+            {name: features[name] for name in self.teacher.backbone_feature_names},
             output,
             self.teacher.assign(output, batch.targets) if self.spec.needs_positives else None,
+            {name: features[name] for name in self.teacher.neck_feature_names},
         )

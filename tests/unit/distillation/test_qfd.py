@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from crqat_pipeline.distillation.qfd import QfdSpec, qfd_loss, quantize_feature
+from crqat_pipeline.distillation.qfd import qfd_loss, quantize_feature
 
 
 def test_two_bits_are_four_levels_from_minimum_to_maximum():
@@ -31,19 +31,19 @@ def test_a_constant_feature_stays_as_it_is():
 def test_loss_is_the_mean_square_to_the_quantized_feature():
     teacher = {"td_p3": torch.tensor([0.0, 0.4, 0.6, 1.0]).reshape(1, 1, 2, 2)}
     student = {"td_p3": torch.tensor([0.0, 0.0, 0.0, 3.0]).reshape(1, 1, 2, 2)}
-    assert qfd_loss(student, teacher, QfdSpec(bits=1)).item() == pytest.approx((0 + 0 + 1 + 4) / 4)
+    assert qfd_loss(student, teacher, "td_p3", 1).item() == pytest.approx((0 + 0 + 1 + 4) / 4)
 
 
 def test_loss_is_zero_where_the_student_is_the_quantized_teacher():
     teacher = {"td_p3": torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0))}
     student = {"td_p3": quantize_feature(teacher["td_p3"], 4)}
-    assert qfd_loss(student, teacher, QfdSpec()).item() == 0.0
-    assert qfd_loss(teacher, teacher, QfdSpec()).item() > 0
+    assert qfd_loss(student, teacher, "td_p3", 4).item() == 0.0
+    assert qfd_loss(teacher, teacher, "td_p3", 4).item() > 0
 
 
 def test_the_teacher_gets_no_gradient():
     student, teacher = ({"td_p3": torch.randn(1, 2, 3, 3).requires_grad_()} for _ in range(2))
-    qfd_loss(student, teacher, QfdSpec()).backward()
+    qfd_loss(student, teacher, "td_p3", 4).backward()
     assert teacher["td_p3"].grad is None
     assert student["td_p3"].grad is not None
 
@@ -52,4 +52,4 @@ def test_the_teacher_gets_no_gradient():
 def test_a_map_that_is_not_there_is_refused_with_those_that_are(student, teacher, who):
     maps = ({name: torch.zeros(1, 1, 2, 2)} for name in (student, teacher))
     with pytest.raises(ValueError, match=rf"the {who} has c3 and not 'p2'\. Set qfd\.feature"):
-        qfd_loss(*maps, QfdSpec(feature="p2"))
+        qfd_loss(*maps, "p2", 4)

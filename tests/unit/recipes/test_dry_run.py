@@ -85,8 +85,8 @@ def test_the_embedded_benchmark_is_counted_built_and_ready(tmp_path):
         {"loader": {"image_size_px": 64, "batch_size": 2}, "optimization": {"num_steps": 3, "learning_rate": 1e-3}}
     )
     stages = {
-        "stage1": stage("stage1", ("backbone",), {"pkd_weight": 6.0}, num_epochs=2.0),
-        "stage2": stage(distillation={"pkd_weight": 6.0, "trkd": {"weight": 6.0}}),
+        "stage1": stage("stage1", ("backbone",), {"pkd": {"weight": 6.0}}, num_epochs=2.0),
+        "stage2": stage(distillation={"pkd": {"weight": 6.0}, "trkd": {"weight": 6.0}}),
     }
     report = examine(subject(tmp_path, fetch_data=fetch, teacher=teacher, stages=stages))
     assert report.missing == []

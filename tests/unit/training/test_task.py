@@ -7,6 +7,7 @@ import torch
 
 from crqat_pipeline.curriculum.apply import train_only
 from crqat_pipeline.distillation.objective import DistillationSpec
+from crqat_pipeline.distillation.pkd import PkdSpec
 from crqat_pipeline.distillation.qfd import QfdSpec, quantize_feature
 from crqat_pipeline.distillation.trkd import TrkdSpec
 from crqat_pipeline.distillation.vocabulary_kd import VocabularyKdSpec
@@ -15,7 +16,7 @@ from crqat_pipeline.training.task import DistillationTask
 from tests.support.random_batches import random_batch, small_detector
 
 TERMS = {
-    "pkd": DistillationSpec(pkd_weight=6),
+    "pkd": DistillationSpec(pkd=PkdSpec(weight=6)),
     "trkd": DistillationSpec(trkd=TrkdSpec(weight=6)),
     "qfd": DistillationSpec(qfd=QfdSpec(weight=5)),
     "vocabulary": DistillationSpec(vocabulary=VocabularyKdSpec(min_score=1e-4)),

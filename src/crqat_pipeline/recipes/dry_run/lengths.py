@@ -60,15 +60,13 @@ def paper_seconds_per_image(row: NamedBuilderSpec, spec: QatStageSpec) -> float:
     reference = NamedBuilderSpec(name=PAPER_DETECTOR, options={"version": 1})
     work = macs_g(row, spec.loader.image_size_px, spec.loader.num_prompts)
     paper_work = macs_g(reference, PAPER_IMAGE_SIZE_PX, PAPER_PROMPTS)
-    distils = spec.distillation.needs_teacher_backbone or spec.distillation.needs_teacher_head
-    hours = PAPER_CRQAT_HOURS if distils else PAPER_QAT_HOURS
+    hours = PAPER_CRQAT_HOURS if spec.distillation.distils else PAPER_QAT_HOURS
     return hours * 3600 / PAPER_IMAGES * work / paper_work
 
 
 def given_seconds_per_image(images_per_second: float, spec: QatStageSpec) -> float:
     """The same from a given throughput of plain QAT."""
-    distils = spec.distillation.needs_teacher_backbone or spec.distillation.needs_teacher_head
-    return (PAPER_CRQAT_HOURS / PAPER_QAT_HOURS if distils else 1.0) / images_per_second
+    return (PAPER_CRQAT_HOURS / PAPER_QAT_HOURS if spec.distillation.distils else 1.0) / images_per_second
 
 
 def total_hours(hours: Mapping[str, float | None]) -> float | None:

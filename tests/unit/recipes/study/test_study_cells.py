@@ -72,7 +72,7 @@ def test_a_method_that_diverged_everywhere_is_refused_with_the_rates_tried():
 
 def test_one_key_per_stage_and_a_shared_beginning():
     """CR-QAT with and without TRKD has the same stage 1; its key is the same, that of stage 2 is not."""
-    methods = {"without": STUDY["methods"]["crqat"] | {"distillation": {"pkd_weight": 6.0}}}
+    methods = {"without": STUDY["methods"]["crqat"] | {"distillation": {"pkd": {"weight": 6.0}}}}
     study = study_spec(methods=STUDY["methods"] | methods)
     whole, without = keys(study), keys(study, replace(CELL, method="without"))
     assert len(whole) == len(set(whole)) == 2
@@ -89,7 +89,7 @@ def test_options_at_their_default_leave_keys_as_they_are():
         "prompt_split": None,
         "distillation": {
             "task_weight": 1.0,
-            "pkd_weight": 6.0,
+            "pkd": {"weight": 6.0},
             "trkd": {"weight": 6.0, "delta": 1.0, "relations": "both", "across_queries": False},
             "qfd": None,
             "vocabulary": None,
@@ -135,9 +135,9 @@ def changed_method(**changes):
         changed_method(bits=(4, 5, 8)),
         changed_method(ema_decay=0.9),
         changed_method(prompt_split="base"),
-        changed_method(distillation={"pkd_weight": 3.0, "trkd": {"weight": 6.0}}),
-        changed_method(distillation={"pkd_weight": 6.0, "trkd": {"weight": 6.0, "delta": 0.05}}),
-        changed_method(distillation={"pkd_weight": 6.0, "trkd": {"weight": 6.0}, "task_weight": 0.5}),
+        changed_method(distillation={"pkd": {"weight": 3.0}, "trkd": {"weight": 6.0}}),
+        changed_method(distillation={"pkd": {"weight": 6.0}, "trkd": {"weight": 6.0, "delta": 0.05}}),
+        changed_method(distillation={"pkd": {"weight": 6.0}, "trkd": {"weight": 6.0}, "task_weight": 0.5}),
         {"loader": STUDY["loader"] | {"num_prompts": 7}},
         {"optimization": STUDY["optimization"] | {"num_steps": 4}},
         {"optimization": STUDY["optimization"] | {"quantizer_rate_factor": 0.2}},

@@ -9,7 +9,7 @@ from crqat_pipeline.recipes.study.spec import MethodSpec
 from crqat_pipeline.recipes.study.stages import bits_of, stage_specs
 from tests.support.tiny_study import STUDY, study_spec
 
-EVERY_TERM = {"pkd_weight": 6.0, "trkd": {"weight": 6.0}, "qfd": {}, "vocabulary": {}}
+EVERY_TERM = {"pkd": {"weight": 6.0}, "trkd": {"weight": 6.0}, "qfd": {}, "vocabulary": {}}
 
 
 def with_method(**method):
@@ -82,7 +82,7 @@ def test_two_stages_of_150_steps_share_images_parts_and_terms():
     assert (first.optimization.num_steps, second.optimization.num_steps) == (50, 100)
     assert first.data_window == (0, pytest.approx(1 / 3))
     assert second.data_window == (first.data_window[1], 1)
-    assert (first.distillation.pkd_weight, first.distillation.trkd, first.distillation.qfd) == (6, None, None)
+    assert (first.distillation.pkd.weight, first.distillation.trkd, first.distillation.qfd) == (6, None, None)
     assert second.distillation == method.distillation
     for spec in (first, second):
         assert spec.optimization.learning_rate == 3e-4
