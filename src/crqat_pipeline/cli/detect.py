@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from crqat_pipeline.inference import Predictor
+    from crqat_pipeline.recipes.file_detection import Question
 
+Files: TypeAlias = Sequence[tuple[Path, Path]]
+Record: TypeAlias = Mapping[str, Any]
 VOCABULARY_FOLDER = Path("data/05_model_input")
 
 
@@ -58,40 +60,80 @@ def command(
 ) -> None:
     """Run MODEL (checkpoint, packed int4 or ONNX) on IMAGES: files, folders, videos.
 
-    A broken image is reported and the others go on; the exit code is then 1.
+    A broken image is reported and the others go on; the exit code is then 1. Each file's detections are on disk as
+    soon as they are found (detections.jsonl); after an interruption the same command goes on from there.
     """
     from crqat_pipeline.inference.image_files import expand
     from crqat_pipeline.inference.prompt_resolver import split_prompts
-    from crqat_pipeline.inference.video import is_video
-    from crqat_pipeline.runtime.progress import progress
+    from crqat_pipeline.recipes.file_detection import Question
+    from crqat_pipeline.runtime.termination import SIGINT_EXIT_CODE, sigterm_raises
 
     if out is None and not as_json:
         raise click.UsageError("Say where results go: --out DIR for pictures, or --json for the terminal.")
-    try:
+
+    def question() -> Question:
         predictor = load_predictor(model, vocabulary_folder, text_encoder, image_size, device)
         chosen = None if prompts is None else split_prompts(prompts)
-        bank = predictor.text_bank(chosen, vocabulary)
-        files = list(expand(images))
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        return Question(model, predictor, chosen, vocabulary, threshold, max_detections, every)
 
-    def predict(image: Image.Image) -> Any:
-        return predictor.predict([image], chosen, vocabulary, threshold, max_detections)[0]
-
-    records: list[dict[str, Any]] = []
-    places = _Places(out)
-    for file, name in progress(files, "detect", unit="file"):
-        try:
-            if is_video(file):
-                records.extend(_video_records(file, every, predict, bank.prompts, places.of(name, ".mp4")))
-            else:
-                records.append(_image_record(file, predict, bank.prompts, places.of(name, None)))
-        except (ValueError, MemoryError) as error:
-            records.append({"image": str(file), "error": str(error)})
-            click.echo(f"Skipped: {error}", err=True)
-    _report(records, bank.prompts, model, out, as_json)
-    if any("error" in record for record in records):
+    try:
+        if not model.is_file():
+            raise ValueError(f"No model file {model}. Check the path.")
+        files = list(dict.fromkeys(expand(images)))
+        with sigterm_raises():
+            failed = _to_terminal(question, files) if out is None else _to_folder(question, files, images, out, as_json)
+    except KeyboardInterrupt:
+        context.exit(SIGINT_EXIT_CODE)
+    except BrokenPipeError:  # of `| head`: click knows what to do
+        raise
+    except (ValueError, OSError) as error:
+        raise click.ClickException(printable(str(error))) from error
+    if failed:
+        click.echo(f"{len(failed)} of {len(files)} files could not be used:", err=True)
+        for record in failed:
+            click.echo(printable(f"  {record['error']}"), err=True)
         context.exit(1)
+
+
+def _to_terminal(question: Callable[[], Question], files: Files) -> list[Record]:
+    """One JSON document on the standard output; returns the records of files that failed."""
+    from crqat_pipeline.inference.record_stream import open_stream
+    from crqat_pipeline.recipes.file_detection import FileDetection
+    from crqat_pipeline.runtime.progress import progress
+
+    asked = question()
+    with open_stream(click.get_binary_stream("stdout"), asked.head) as stream:
+        return FileDetection(asked, stream, lambda record: None).run(progress(files, "detect", unit="file"))
+
+
+def _to_folder(
+    question: Callable[[], Question], files: Files, given: Sequence[Path], out: Path, as_json: bool
+) -> list[Record]:
+    """Pictures and detections.json in a folder; returns the records of files that failed."""
+    from crqat_pipeline.inference.result_folder import open_results
+    from crqat_pipeline.recipes.file_detection import FileDetection
+    from crqat_pipeline.runtime.progress import progress
+
+    with open_results(out) as folder:
+        sources = folder.sources(files, given)
+        asked = question()
+        remaining = folder.begin(asked.digest(), sources)
+        if len(remaining) < len(sources):
+            done = f"{len(sources) - len(remaining)} of {len(sources)} files"
+            click.echo(f"{done} were done before the interruption; going on with the others.", err=True)
+        detection = FileDetection(asked, folder, (lambda record: None) if as_json else _report)
+        try:
+            failed = detection.run(progress(remaining, "detect", unit="file"))
+        except (KeyboardInterrupt, SystemExit):
+            click.echo(f"Stopped. What is done is kept in {out}; the same command goes on from there.", err=True)
+            raise
+        document = folder.write_document(asked.head, [file for file, _ in sources])
+        if as_json:
+            with document.open("rb") as file:
+                shutil.copyfileobj(file, click.get_binary_stream("stdout"))
+        else:
+            click.echo(f"Pictures and {document.name} are in {printable(str(out))}.")
+        return failed
 
 
 def load_predictor(
@@ -105,8 +147,8 @@ def load_predictor(
 
     encoder = None
     if text_encoder is not None:
-        row = json.loads(text_encoder) if text_encoder.startswith("{") else {"name": text_encoder}
-        encoder = build_text_encoder(row.pop("name"), **row)
+        name, options = _encoder_row(text_encoder)
+        encoder = build_text_encoder(name, **options)
     return Predictor.load(
         model,
         image_size_px=image_size_px,
@@ -116,85 +158,29 @@ def load_predictor(
     )
 
 
-class _Places:
-    """A file for each result, none used twice."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder, self._taken = folder, set[Path]()
-
-    def of(self, name: Path, suffix: str | None) -> Path | None:
-        if self._folder is None:
-            return None
-        kept = name.suffix.lower() if name.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp") else ".png"
-        place = self._folder / name.with_suffix(suffix or kept)
-        number = 1
-        while place in self._taken:
-            number += 1
-            place = self._folder / name.with_name(f"{name.stem}-{number}{suffix or kept}")
-        self._taken.add(place)
-        return place
+def printable(text: str) -> str:
+    """Text for a terminal: bytes of a file name that are no UTF-8 as \\xff."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _image_record(
-    file: Path, predict: Callable[[Image.Image], Any], prompts: tuple[str, ...], place: Path | None
-) -> dict[str, Any]:
-    from crqat_pipeline.inference import draw_detections, open_image
-    from crqat_pipeline.inference.record import detection_rows
-
-    image = open_image(file)
-    found = predict(image)
-    record = {"image": str(file), "width_px": image.width, "height_px": image.height}
-    if place is not None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draw_detections(image, found, prompts).save(place)
-        record["drawn"] = str(place)
-    return record | {"detections": detection_rows(found, prompts)}
+def _encoder_row(text: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of --text-encoder."""
+    if not text.startswith("{"):
+        return text, {}
+    try:
+        row = json.loads(text)
+        return str(row.pop("name")), row
+    except (ValueError, KeyError) as error:
+        raise ValueError(
+            f'--text-encoder is a name, or JSON such as {{"name": "open_clip", "model_name": "ViT-B-32"}}; got {text}.'
+        ) from error
 
 
-def _video_records(
-    file: Path, every: int, predict: Callable[[Image.Image], Any], prompts: tuple[str, ...], place: Path | None
-) -> list[dict[str, Any]]:
-    from crqat_pipeline.inference import draw_detections
-    from crqat_pipeline.inference.record import detection_rows
-    from crqat_pipeline.inference.video import count_frames, frame_rate, read_frames, write_video
-    from crqat_pipeline.runtime.progress import progress
-
-    records: list[dict[str, Any]] = []
-    total = count_frames(file)
-
-    def drawn() -> Iterator[Image.Image]:
-        frames = read_frames(file, every)
-        for frame in progress(frames, file.name, total=None if total is None else -(-total // every), unit="frame"):
-            found = predict(frame.image)
-            record = {"image": str(file), "frame": frame.number, "time_s": round(frame.time_s, 3)}
-            records.append(record | {"detections": detection_rows(found, prompts)})
-            yield draw_detections(frame.image, found, prompts, least_side_px=0)
-
-    if place is None:
-        for _ in drawn():
-            pass
-    else:
-        write_video(place, drawn(), frame_rate(file) / every)
-    return records
-
-
-def _report(
-    records: list[dict[str, Any]], prompts: tuple[str, ...], model: Path, out: Path | None, as_json: bool
-) -> None:
-    from crqat_pipeline.runtime.atomic import atomic_path
-
-    document = json.dumps(
-        {"model": str(model), "prompts": list(prompts), "images": records}, indent=1, ensure_ascii=False
-    )
-    if out is not None:
-        with atomic_path(out / "detections.json") as temporary:
-            temporary.write_text(document + "\n", encoding="utf-8")
-    if as_json:
-        click.echo(document)
+def _report(record: Record) -> None:
+    """A line on the terminal."""
+    if "error" in record:
+        click.echo(printable(f"Skipped: {record['error']}"), err=True)
         return
-    for record in records:
-        if "error" not in record:
-            where = record["image"] + (f" frame {record['frame']}" if "frame" in record else "")
-            best = ", ".join(f"{row['prompt']} {row['score']:.2f}" for row in record["detections"][:5])
-            click.echo(f"{where}: {len(record['detections'])} found{': ' + best if best else ''}")
-    click.echo(f"Pictures and detections.json are in {out}.")
+    where = record["image"] + (f" frame {record['frame']}" if "frame" in record else "")
+    best = ", ".join(f"{row['prompt']} {row['score']:.2f}" for row in record["detections"][:5])
+    click.echo(printable(f"{where}: {len(record['detections'])} found{': ' + best if best else ''}"))

@@ -77,7 +77,9 @@ class ImageFolder:
             ) from error
         except UnidentifiedImageError as error:
             raise ImageFileError(f"Image file {path} is not an image. Replace or remove it.") from error
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders of rare formats raise anything
             raise ImageFileError(
                 f"Image file {path} is damaged or truncated ({error}). Copy it again or remove it."
             ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
@@ -11,6 +12,10 @@ from crqat_pipeline.structures.output import Detections
 
 GOLDEN_RATIO = 0.618034
 MAX_ENLARGEMENT = 8
+MAX_ENLARGED_PX = 8_000_000
+"""Pixels of an enlarged picture; a larger one keeps its size."""
+MAX_SIDE_PX = 16_000
+"""Of an enlarged picture: below what JPEG and WebP can hold."""
 
 
 def prompt_color(column: int) -> tuple[int, int, int]:
@@ -25,9 +30,10 @@ def draw_detections(
     """A copy of the image with one frame and one "prompt 0.87" label per detection, the best on top.
 
     Line width and text size follow the image's size. An image whose shorter side is below least_side_px is enlarged by
-    a whole factor (at most 8), so that labels do not hide what they name; 0 keeps every size.
+    a whole factor, so that labels do not hide what they name; 0 keeps every size. The factor is at most 8, and no
+    picture grows above 8 million pixels or a side of 16,000.
     """
-    factor = min(MAX_ENLARGEMENT, max(1, -(-least_side_px // min(image.size))))
+    factor = _enlargement(*image.size, least_side_px)
     canvas = image.convert("RGB").resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas)
     shorter_px = min(canvas.size)
@@ -40,6 +46,12 @@ def draw_detections(
     for box, score, column in reversed(rows):
         _draw_label(pen, canvas.size, box, f"{prompts[column]} {score:.2f}", prompt_color(column), font)
     return canvas
+
+
+def _enlargement(width_px: int, height_px: int, least_side_px: int) -> int:
+    wanted = min(MAX_ENLARGEMENT, -(-least_side_px // min(width_px, height_px)))
+    held = min(math.isqrt(MAX_ENLARGED_PX // (width_px * height_px)), MAX_SIDE_PX // max(width_px, height_px))
+    return max(1, min(wanted, held))
 
 
 def _ordered(box: Sequence[float]) -> tuple[float, float, float, float]:

@@ -48,7 +48,9 @@ def _from_path(path: Path) -> Image.Image:
             return _rgb(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is not an image of a known format. Convert it to PNG or JPEG.") from error
-    except (OSError, SyntaxError) as error:
+    except (ImageError, MemoryError):
+        raise
+    except Exception as error:  # decoders of rare formats raise anything
         raise ImageError(f"{path} is damaged or cut off ({error}). Fetch it again or leave it out.") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit

@@ -57,7 +57,7 @@ def frame_rate(path: Path) -> float:
 
 
 def write_video(path: Path, images: Iterable[Image.Image], rate: float) -> int:
-    """An .mp4 of equally large RGB images; returns how many were written."""
+    """An .mp4 of equally large RGB images; returns how many were written. Raises OSError if the file cannot be made."""
     cv2 = _opencv()
     writer = None
     count = 0
@@ -66,6 +66,8 @@ def write_video(path: Path, images: Iterable[Image.Image], rate: float) -> int:
             if writer is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*CODEC), rate, image.size)
+                if not writer.isOpened():
+                    raise OSError(f"OpenCV cannot write a video of {image.width} × {image.height} px to {path}.")
             writer.write(np.asarray(image)[:, :, ::-1])
             count += 1
     finally:

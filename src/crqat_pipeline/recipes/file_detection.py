@@ -1,0 +1,158 @@
+"""Image and video files, one after another, through a predictor: what is found, drawn and written, whatever fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+
+from crqat_pipeline.inference import Predictor, draw_detections, open_image
+from crqat_pipeline.inference.record import detection_rows
+from crqat_pipeline.inference.result_folder import OutputError, writing_to
+from crqat_pipeline.inference.video import count_frames, frame_rate, is_video, read_frames, write_video
+from crqat_pipeline.runtime.progress import progress
+from crqat_pipeline.structures.output import Detections
+from crqat_pipeline.structures.vocabulary import TextBank
+
+Record = Mapping[str, Any]
+
+
+class ResultSink(Protocol):
+    """Where records go: a ResultFolder, or a RecordStream, which draws nothing (its places are None)."""
+
+    def place(self, name: Path, suffix: str | None) -> Path | None: ...
+
+    def temporary(self, place: Path) -> Path: ...
+
+    def add(self, record: Record) -> None: ...
+
+    def finish(self, file: Path, record: Record, place: Path | None = None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is looked for, with which model. prompts, vocabulary: as Predictor.predict takes them.
+
+    every: of a video, each n-th frame. Raises ValueError for prompts that cannot be asked.
+    """
+
+    model: Path
+    predictor: Predictor
+    prompts: Sequence[str] | None
+    vocabulary: str | None
+    score_threshold: float
+    max_detections: int
+    every: int
+
+    @cached_property
+    def bank(self) -> TextBank:
+        """Prompts, which labels are rows of, and their embeddings."""
+        return self.predictor.text_bank(self.prompts, self.vocabulary)
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """What the document of results begins with."""
+        return {"model": str(self.model), "prompts": list(self.bank.prompts)}
+
+    def ask(self, image: Image.Image) -> Detections:
+        return self.predictor.predict(
+            [image], self.prompts, self.vocabulary, self.score_threshold, self.max_detections
+        )[0]
+
+    def digest(self) -> str:
+        """Two commands that find the same things in the same files have the same."""
+        whole = hashlib.sha256()
+        with self.model.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+        whole.update(self.bank.embeddings_KD.contiguous().float().numpy().tobytes())
+        options = (self.score_threshold, self.max_detections, self.every, self.predictor.image_size_px)
+        whole.update(json.dumps([self.bank.prompts, self.bank.encoder, *options]).encode())
+        return whole.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class FileDetection:
+    """report: called with each record when the sink has it."""
+
+    question: Question
+    sink: ResultSink
+    report: Callable[[Record], None]
+
+    def run(self, files: Iterable[tuple[Path, Path]]) -> list[Record]:
+        """The records of files that failed. files: (path, name for its result).
+
+        Whatever goes wrong with one file is its record's "error". Raises OutputError when results cannot be written:
+        no later file would fare better.
+        """
+        failed: list[Record] = []
+        for file, name in files:
+            try:
+                if is_video(file):
+                    self._video(file, name)
+                else:
+                    self._image(file, name)
+            except OutputError:
+                raise
+            except Exception as error:  # decoders raise anything; the other files must go on
+                record = {"image": str(file), "error": _reason(file, error)}
+                self._finish(file, record, None)
+                failed.append(record)
+        return failed
+
+    def _image(self, file: Path, name: Path) -> None:
+        image = open_image(file)
+        found = self.question.ask(image)
+        record: dict[str, Any] = {"image": str(file), "width_px": image.width, "height_px": image.height}
+        place = self.sink.place(name, None)
+        if place is not None:
+            picture = draw_detections(image, found, self.question.bank.prompts)
+            with writing_to(place):
+                picture.save(self.sink.temporary(place), Image.registered_extensions()[place.suffix])
+            record["drawn"] = str(place)
+        self._finish(file, record | {"detections": detection_rows(found, self.question.bank.prompts)}, place)
+
+    def _video(self, file: Path, name: Path) -> None:
+        num_frames = count_frames(file)
+        place = self.sink.place(name, ".mp4")
+        waiting: list[Record] = []  # the newest, until it is known whether it is the last
+
+        def drawn() -> Iterator[Image.Image]:
+            total = None if num_frames is None else -(-num_frames // self.question.every)
+            for frame in progress(read_frames(file, self.question.every), file.name, total=total, unit="frame"):
+                found = self.question.ask(frame.image)
+                while waiting:
+                    self._add(waiting.pop())
+                record: dict[str, Any] = {"image": str(file), "frame": frame.number, "time_s": round(frame.time_s, 3)}
+                if place is not None:
+                    record["drawn"] = str(place)
+                waiting.append(record | {"detections": detection_rows(found, self.question.bank.prompts)})
+                yield draw_detections(frame.image, found, self.question.bank.prompts, least_side_px=0)
+
+        if place is None:
+            for _ in drawn():
+                pass
+        else:
+            with writing_to(place):
+                write_video(self.sink.temporary(place), drawn(), frame_rate(file) / self.question.every)
+        self._finish(file, waiting.pop(), place)
+
+    def _add(self, record: Record) -> None:
+        self.sink.add(record)
+        self.report(record)
+
+    def _finish(self, file: Path, record: Record, place: Path | None) -> None:
+        self.sink.finish(file, record, place)
+        self.report(record)
+
+
+def _reason(file: Path, error: Exception) -> str:
+    """What our own readers say as it is; of others, what they raise, and of which file."""
+    if isinstance(error, ValueError) and str(file) in str(error):
+        return str(error)
+    return f"{file} cannot be used ({type(error).__name__}: {error}). Convert it to PNG or JPEG, or leave it out."

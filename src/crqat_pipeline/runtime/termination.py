@@ -1,0 +1,33 @@
+"""SIGTERM as an exception, so that what is open is closed and half-written files go."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+SIGINT_EXIT_CODE = 128 + signal.SIGINT
+SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
+
+
+def _exit(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(SIGTERM_EXIT_CODE)
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Within the block SIGTERM raises SystemExit(143). A handler set by somebody else, and other threads, stay."""
+    is_ours = threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if is_ours:
+        signal.signal(signal.SIGTERM, _exit)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
