@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,19 +21,29 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class _Handler(BaseHTTPRequestHandler):
+    """content: what it serves. etag: its version, None for a server that tells none."""
+
     sent_bytes = 0
     has_ranges = True
+    content = CONTENT
+    etag: str | None = '"1"'
 
     def _reply(self, is_body_wanted: bool) -> None:
-        body, status = CONTENT, 200
+        body, status, content_range = self.content, 200, None
         asked = self.headers.get("Range")
-        if asked and self.has_ranges:
+        if asked and self.has_ranges and self.headers.get("If-Range", self.etag) == self.etag:
             first, last = asked.removeprefix("bytes=").split("-")
-            body, status = CONTENT[int(first) : int(last or len(CONTENT)) + 1], 206
+            if int(first) >= len(self.content):
+                self.send_error(416)
+                return
+            body, status = self.content[int(first) : int(last or len(self.content)) + 1], 206
+            content_range = f"bytes {first}-{int(first) + len(body) - 1}/{len(self.content)}"
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
-        if self.has_ranges:
-            self.send_header("Accept-Ranges", "bytes")
+        if content_range:
+            self.send_header("Content-Range", content_range)
+        if self.etag:
+            self.send_header("ETag", self.etag)
         self.end_headers()
         if is_body_wanted:
             type(self).sent_bytes += len(body)
@@ -76,14 +87,89 @@ def test_an_interrupted_download_goes_on(
     monkeypatch.setattr(resumable_module, "BLOCK_BYTES", 1000)
     partial = tmp_path / "w.pt.part"
     partial.write_bytes(CONTENT[:9000])
+    partial.with_name("w.pt.part.version").write_text('"1"')
     fetch_resumable(url, partial)
     assert partial.read_bytes() == CONTENT
     assert handler.sent_bytes == (len(CONTENT) - 9000 if handler.has_ranges else len(CONTENT))
 
 
+@pytest.mark.parametrize(("stored", "etag"), [('"0"', '"1"'), ('"1"', None), (None, '"1"'), (None, None)])
+@pytest.mark.parametrize("num_kept", [9000, len(CONTENT), len(CONTENT) + 5])
+def test_bytes_of_another_version_are_not_joined(
+    server: tuple[str, type[_Handler]], tmp_path: Path, stored: str | None, etag: str | None, num_kept: int
+) -> None:
+    url, handler = server
+    handler.etag = etag
+    partial = tmp_path / "w.pt.part"
+    partial.write_bytes(b"x" * num_kept)
+    if stored:
+        partial.with_name("w.pt.part.version").write_text(stored)
+    fetch_resumable(url, partial)
+    assert partial.read_bytes() == CONTENT
+    assert list(tmp_path.iterdir()) == [partial]
+
+
+def test_a_file_that_changes_while_it_is_fetched_is_refused_and_then_fetched_anew(
+    server: tuple[str, type[_Handler]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, handler = server
+    monkeypatch.setattr(resumable_module, "BLOCK_BYTES", 1000)
+    reply = handler._reply
+
+    def changing(self: _Handler, is_body_wanted: bool) -> None:
+        reply(self, is_body_wanted)
+        type(self).content, type(self).etag = CONTENT[::-1], '"2"'
+
+    monkeypatch.setattr(handler, "_reply", changing)
+    if handler.has_ranges:
+        with pytest.raises(OSError, match="changed while it was fetched"):
+            local_file(f"{url}#sha256={DIGEST}", cache=tmp_path)
+        digest = hashlib.sha256(CONTENT[::-1]).hexdigest()
+        assert local_file(f"{url}#sha256={digest}", cache=tmp_path).read_bytes() == CONTENT[::-1]
+    else:
+        assert local_file(f"{url}#sha256={DIGEST}", cache=tmp_path).read_bytes() == CONTENT
+
+
+def test_a_part_that_is_complete_already_becomes_the_file(server: tuple[str, type[_Handler]], tmp_path: Path) -> None:
+    (tmp_path / "w.pt.part").write_bytes(CONTENT)
+    (tmp_path / "w.pt.part.version").write_text('"1"')
+    fetch_resumable(server[0], tmp_path / "w.pt.part")
+    assert (tmp_path / "w.pt.part").read_bytes() == CONTENT
+
+
+def test_many_at_once_get_the_same_whole_file(
+    server: tuple[str, type[_Handler]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, handler = server
+    monkeypatch.setattr(resumable_module, "BLOCK_BYTES", 1000)
+    source = f"{url}#sha256={DIGEST}"
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(lambda _: local_file(source, cache=tmp_path), range(8)))
+    assert {path.read_bytes() for path in paths} == {CONTENT}
+    assert handler.sent_bytes == len(CONTENT), "the first fetches, the others wait"
+
+
+@pytest.mark.parametrize(
+    "fragment", ["sha256", "sha256=", "sha256=12", "sha-256=" + "0" * 64, "md5=" + "0" * 32, "", "SHA256=" + "0" * 64]
+)
+def test_a_misspelt_digest_is_not_taken_for_none(tmp_path: Path, fragment: str) -> None:
+    for scheme in ("https://host/w.pt", "hf://owner/name/w.pt"):
+        with pytest.raises(ValueError, match="stands sha256=<64 hex digits>"):
+            local_file(f"{scheme}#{fragment}", cache=tmp_path)
+
+
+def test_the_digest_of_a_path_is_checked_too(tmp_path: Path) -> None:
+    (tmp_path / "w#1.pt").write_bytes(CONTENT)
+    (tmp_path / "w.pt").write_bytes(CONTENT)
+    assert local_file(tmp_path / "w#1.pt") == tmp_path / "w#1.pt"
+    assert local_file(f"{tmp_path}/w.pt#sha256={DIGEST}") == tmp_path / "w.pt"
+    with pytest.raises(WeightsRefused, match="not 0000"):
+        local_file(f"{tmp_path}/w.pt#sha256={'0' * 64}")
+
+
 def test_a_wrong_digest_is_refused_and_not_kept(server: tuple[str, type[_Handler]], tmp_path: Path) -> None:
     with pytest.raises(WeightsRefused, match=f"has sha256 {DIGEST}, not 0000"):
-        local_file(f"{server[0]}#sha256=0000", cache=tmp_path)
+        local_file(f"{server[0]}#sha256={'0' * 64}", cache=tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from crqat_pipeline.detectors.weights.report import WeightsRefused
 from crqat_pipeline.detectors.weights.resumable import fetch_resumable
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.folder_lock import locked_folder
 
 CACHE_VARIABLE = "CRQAT_CACHE"
+SCHEMES = ("hf://", "https://", "http://")
+PIN = re.compile(r"sha256=[0-9a-fA-F]{64}")
 
 
 def local_file(source: str | Path, cache: Path | None = None) -> Path:
@@ -24,8 +28,7 @@ def local_file(source: str | Path, cache: Path | None = None) -> Path:
     huggingface_hub. Raises OSError with the reason and the manual way when the network fails, WeightsRefused for a
     wrong digest, ValueError for an address that cannot be one.
     """
-    address, _, fragment = str(source).partition("#")
-    expected = fragment.removeprefix("sha256=").lower() if fragment.startswith("sha256=") else None
+    address, expected = _pinned(source)
     if address.startswith("hf://"):
         path = _from_hub(address)
     elif address.startswith(("https://", "http://")):
@@ -33,7 +36,7 @@ def local_file(source: str | Path, cache: Path | None = None) -> Path:
             raise ValueError(f"{address} is not encrypted. Use https, or pin the content with #sha256=<digest>.")
         path = _from_web(address, cache or _default_cache(), expected)
     else:
-        return Path(source)
+        path = Path(address)
     if expected is not None and sha256_of(path) != expected:
         raise WeightsRefused(
             f"{path.name} has sha256 {sha256_of(path)}, not {expected}. Delete {path} and download it again, or "
@@ -42,12 +45,27 @@ def local_file(source: str | Path, cache: Path | None = None) -> Path:
     return path
 
 
+def _pinned(source: str | Path) -> tuple[str, str | None]:
+    """Address and digest. A path may hold a # of its own; an address ends there, in #sha256=<digest> or nothing.
+
+    Raises ValueError for anything else behind the #, so that a misspelt digest is not taken for none.
+    """
+    address, mark, fragment = str(source).partition("#")
+    if PIN.fullmatch(fragment):
+        return address, fragment.partition("=")[2].lower()
+    if not address.startswith(SCHEMES) and not fragment.lower().startswith("sha256"):
+        return str(source), None
+    if mark:
+        raise ValueError(f"Behind the # of an address stands sha256=<64 hex digits>; got #{fragment} in {source}.")
+    return address, None
+
+
 def cached_file(source: str | Path, cache: Path | None = None) -> Path | None:
     """The file that local_file would give without a network; None where it would have to download.
 
     Digests are not checked. Raises ValueError for an address that cannot be one.
     """
-    address = str(source).partition("#")[0]
+    address, _ = _pinned(source)
     if address.startswith("hf://"):
         from huggingface_hub import try_to_load_from_cache
 
@@ -102,28 +120,41 @@ def _web_target(url: str, cache: Path) -> Path:
 
 def _from_web(url: str, cache: Path, expected: str | None) -> Path:
     target = _web_target(url, cache)
-    name = target.name
-    record = target.with_name(f"{name}.sha256")
-    if target.is_file() and record.is_file() and record.read_text() == sha256_of(target):
+    if _is_whole(target):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{name}.part")
+    with locked_folder(target.parent, waits=True) as is_ours_alone:
+        if not _is_whole(target):  # another process may have fetched it meanwhile
+            partial = target.with_name(f"{target.name}.part" if is_ours_alone else f"{target.name}.{os.getpid()}.part")
+            _fetch(url, partial, target, expected)
+    return target
+
+
+def _fetch(url: str, partial: Path, target: Path, expected: str | None) -> None:
     try:
         fetch_resumable(url, partial)
-    except Exception as error:  # aiohttp, socket and fsspec errors share no base class
+    except (OSError, ValueError) as error:  # ValueError: an address that the library cannot parse
         raise OSError(_manual_way(url, error, url)) from error
     digest = sha256_of(partial)
     if expected is not None and digest != expected:
         partial.unlink()
         raise WeightsRefused(f"{url} has sha256 {digest}, not {expected}. Correct the address or the digest.")
     partial.replace(target)
-    with atomic_path(record) as temporary:
+    with atomic_path(_record_of(target)) as temporary:
         temporary.write_text(digest)
-    return target
+
+
+def _record_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.sha256")
+
+
+def _is_whole(target: Path) -> bool:
+    record = _record_of(target)
+    return target.is_file() and record.is_file() and record.read_text() == sha256_of(target)
 
 
 def _manual_way(source: str, error: Exception, url: str) -> str:
-    reason = (str(error).splitlines() or [""])[0][:300]
+    reason = (str(error).splitlines() or [""])[0][:300].rstrip(".") + "."
     return (
         f"Could not download {source}: {type(error).__name__}: {reason} Without a network, fetch {url} elsewhere, "
         "copy it here, and give its path instead."

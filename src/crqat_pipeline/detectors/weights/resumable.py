@@ -1,40 +1,118 @@
-"""Download a file in blocks, going on where an earlier attempt stopped."""
+"""Download a file in blocks, going on where an earlier attempt stopped if the file there is still the same."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import Message
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from crqat_pipeline.runtime.progress import progress
 
 BLOCK_BYTES = 8 * 2**20
+TIMEOUT_S = 60
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)$")
 
 
 def fetch_resumable(url: str, partial: Path) -> None:
     """Fill `partial` with the content of `url`; bytes that are already there are not fetched again.
 
-    A server that gives no size or no byte ranges sends everything in one go. Raises what fsspec raises, and OSError
-    when the content ends early.
+    Beside it, `<partial>.version` says of which version of the file they are, by the server's ETag or date. Where the
+    server gives neither, has another version by now, or knows no ranges, everything is fetched anew. Raises OSError
+    when the server refuses, the content ends early, or another version appears while it is fetched.
     """
-    import fsspec  # type: ignore[import-untyped]
+    record = partial.with_name(f"{partial.name}.version")
+    version = record.read_text() if record.is_file() and partial.is_file() else None
+    with partial.open("r+b" if version else "wb") as file:
+        file.seek(0, 2)
+        version, size = _first_block(url, file, version, record)
+        rest = range(file.tell(), size, BLOCK_BYTES)
+        for offset in progress(rest, Path(urlsplit(url).path).name, unit="block"):
+            with _answer(url, offset, version) as answer:
+                if _span(answer) != (offset, size) or _version(answer.headers) != version:
+                    raise OSError("the file on the server changed while it was fetched. Try again.")
+                _copy(answer, file)
+    record.unlink(missing_ok=True)
 
-    files = fsspec.filesystem("https")
-    info = files.info(url)
-    size = info.get("size")
-    if not size or info.get("partial") is False:
-        partial.unlink(missing_ok=True)
-        files.get_file(url, str(partial))
-        return
-    if partial.is_file() and partial.stat().st_size > size:
-        partial.unlink()
-    start = partial.stat().st_size if partial.is_file() else 0
-    with partial.open("ab") as file:
-        for offset in progress(range(start, size, BLOCK_BYTES), partial.stem, unit="block"):
-            stop = min(offset + BLOCK_BYTES, size)
-            block = files.cat_file(url, start=offset, end=stop)
-            if len(block) == size:  # the server ignored the range
-                file.truncate(0)
-                file.write(block)
-                return
-            if len(block) != stop - offset:
-                raise OSError(f"the server sent {len(block)} bytes instead of {stop - offset} at offset {offset}.")
-            file.write(block)
+
+def _first_block(url: str, file: BinaryIO, version: str | None, record: Path) -> tuple[str | None, int]:
+    """Adds a block, or the whole file where there are no ranges, and returns version and size of the file there.
+
+    Bytes of another version than the server's are thrown away first.
+    """
+    offset = file.tell()
+    try:
+        with _answer(url, offset, version) as answer:
+            seen, span = _version(answer.headers), _span(answer)
+            if not offset or span is None or (span[0] == offset and seen == version):
+                if span is None:
+                    _empty(file)
+                if seen is None:
+                    record.unlink(missing_ok=True)
+                else:
+                    record.write_text(seen)
+                _copy(answer, file)
+                return seen, file.tell() if span is None else span[1]
+    except urllib.error.HTTPError as error:
+        if not offset or error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+    _empty(file)
+    return _first_block(url, file, None, record)
+
+
+def _empty(file: BinaryIO) -> None:
+    file.seek(0)
+    file.truncate()
+
+
+@contextmanager
+def _answer(url: str, offset: int, version: str | None) -> Iterator[HTTPResponse]:
+    """The server's answer to the wish for one block of that version of the file."""
+    headers = {"Range": f"bytes={offset}-{offset + BLOCK_BYTES - 1}", "User-Agent": "crqat-pipeline"}
+    if version and not version.startswith("W/"):
+        headers["If-Range"] = version
+    try:
+        with _OPENER.open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S) as answer:
+            yield answer
+    except HTTPException as error:
+        raise OSError(f"the connection ended early ({type(error).__name__}).") from error
+
+
+def _copy(answer: HTTPResponse, file: BinaryIO) -> None:
+    start = file.tell()
+    shutil.copyfileobj(answer, file, 2**20)
+    length = answer.headers.get("Content-Length")
+    if length is not None and file.tell() - start != int(length):
+        raise OSError(f"the server sent {file.tell() - start} bytes instead of {length} at offset {start}.")
+
+
+def _span(answer: HTTPResponse) -> tuple[int, int] | None:
+    """Offset of an answer's first byte and size of the whole file; None where the answer is the whole file."""
+    found = _RANGE.match(answer.headers.get("Content-Range") or "") if answer.status == 206 else None
+    if answer.status == 206 and found is None:
+        raise OSError("the server sent a part of the file and does not say which.")
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def _version(headers: Message) -> str | None:
+    return headers.get("ETag") or headers.get("Last-Modified")
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Does not go from https to something else."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if req.full_url.startswith("https://") and not newurl.startswith("https://"):
+            raise urllib.error.URLError(f"the server sends on to {newurl}, which is not encrypted")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_SafeRedirects())
