@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -102,7 +103,7 @@ def _to_terminal(question: Callable[[], Question], files: Files) -> list[Record]
     from crqat_pipeline.runtime.progress import progress
 
     asked = question()
-    with open_stream(click.get_binary_stream("stdout"), asked.head) as stream:
+    with open_stream(sys.stdout.buffer, asked.head) as stream:
         return FileDetection(asked, stream, lambda record: None).run(progress(files, "detect", unit="file"))
 
 
@@ -130,7 +131,7 @@ def _to_folder(
         document = folder.write_document(asked.head, [file for file, _ in sources])
         if as_json:
             with document.open("rb") as file:
-                shutil.copyfileobj(file, click.get_binary_stream("stdout"))
+                shutil.copyfileobj(file, sys.stdout.buffer)
         else:
             click.echo(f"Pictures and {document.name} are in {printable(str(out))}.")
         return failed

@@ -203,7 +203,7 @@ def test_memory_stays_flat_over_many_detections(model, tmp_path, monkeypatch):
     run(model, pictures / "000.jpg", "--json")
     tracemalloc.start()
     with open(os.devnull, "wb") as sink:
-        monkeypatch.setattr(detect.click, "get_binary_stream", lambda name: sink)
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(sink))
         before, _ = tracemalloc.get_traced_memory()
         detect.command.main([str(model), str(pictures), "--json"], standalone_mode=False)
         after, _ = tracemalloc.get_traced_memory()
