@@ -1,4 +1,7 @@
+import os
 import socket
+import stat
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,5 +83,33 @@ def test_the_page_is_for_this_machine_only():
         for ip in set(others) - {"127.0.0.1", "127.0.1.1"}:
             with pytest.raises(ConnectionError), socket.create_connection((ip, port), timeout=2):
                 pass
+    finally:
+        page.close()
+
+
+@pytest.mark.slow
+def test_uploads_are_limited_private_and_removed(tmp_path):
+    """As a program would use the page: uploads over the limit and too many pixels are refused in words."""
+    pytest.importorskip("gradio")
+    import httpx
+    from gradio_client import Client, handle_file
+
+    page = build_page({"only": Predictor(FixedModel())})
+    address = serve(page, host="127.0.0.1", port=0, open_browser=False, keeps_running=False)
+    try:
+        folder = os.environ["GRADIO_TEMP_DIR"]
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+        assert page.delete_cache is not None
+        too_large = httpx.post(f"{address}gradio_api/upload", files={"files": ("a.png", b"x" * (26 * 2**20))})
+        assert too_large.status_code == 413
+        client = Client(address, verbose=False, download_files=str(tmp_path / "answers"))
+        Image.new("RGB", (90, 60)).save(tmp_path / "a.png")
+        _, line, _ = client.predict(handle_file(tmp_path / "a.png"), "", 0.3, 5, api_name="/detect")
+        assert line.startswith("1 found among 2 prompts")
+        answers = [path for path in Path(folder).rglob("*") if path.is_file()]
+        assert answers
+        Image.new("1", (10_000, 6_000)).save(tmp_path / "wide.png")
+        with pytest.raises(Exception, match="at most 50,000,000 pixels; got 10000 × 6000"):
+            client.predict(handle_file(tmp_path / "wide.png"), "", 0.3, 5, api_name="/detect")
     finally:
         page.close()
