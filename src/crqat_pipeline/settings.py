@@ -12,6 +12,7 @@ from crqat_pipeline.hooks.console import Console
 from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader
 from crqat_pipeline.hooks.given_check import GivenCheck
 from crqat_pipeline.hooks.parameter_check import ParameterCheck
+from crqat_pipeline.hooks.run_lock import RunLock
 from crqat_pipeline.hooks.safe_mlflow import SafeMlflowHook
 from crqat_pipeline.hooks.stage_runs import StageRunsHook
 from crqat_pipeline.hooks.tracking_guard import TrackingGuard
@@ -45,6 +46,7 @@ _session_run = SafeMlflowHook(_guard)
 HOOKS = (
     ParameterCheck(),
     GivenCheck(),
+    RunLock(),
     Console(),
     _session_run,
     StageRunsHook(_guard, _session_run, TAG_PARAMETERS),
