@@ -8,6 +8,7 @@ import os
 import pandas as pd
 import pytest
 import torch
+import yaml
 from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from mlflow.tracking import MlflowClient
@@ -38,6 +39,13 @@ def test_students_say_what_is_quantized(smoke):
     assert smoke.checkpoint("stage1_backbone/student.safetensors").metadata["quantized_parts"] == ["backbone"]
     second = smoke.checkpoint("stage2_neck_head/student.safetensors").metadata
     assert second["quantized_parts"] == ["backbone", "neck", "head"]
+
+
+def test_students_say_how_many_images_calibrated_them(smoke):
+    asked = yaml.safe_load((smoke.conf / "smoke/parameters.yml").read_text())["data_prep"]["calibration_images"]
+    for path in ("baselines/ptq_student", "baselines/qat_student", "stage2_neck_head/student"):
+        assert smoke.checkpoint(f"{path}.safetensors").metadata["calibration_images"] == asked
+    assert "calibration_images" not in smoke.checkpoint("baselines/finetuned_student.safetensors").metadata
 
 
 def test_the_packed_file_is_the_student(smoke):

@@ -99,7 +99,6 @@ class QuantSpec(BaseModel):
     percentile: float = Field(
         99.99, gt=50.0, le=100.0, description="Upper percentile of initialization 'percentile', in percent."
     )
-    calibration_images: int = Field(256, ge=1, description="Images that calibration looks at (CR-QAT paper: 256).")
 
     keep_edge_layers: bool = Field(
         True, description="Keep the detector's first and last layers in full precision (CR-QAT paper)."
@@ -139,6 +138,14 @@ class QuantSpec(BaseModel):
         bits = (self.weight_bits, self.activation_bits, self.attention_bits)
         grains = (self.weight_granularity, self.activation_granularity, self.attention_granularity)
         return "-".join("none" if b is None else str(b) for b in bits) + " " + "-".join(grains)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_records(cls, data: Any) -> Any:
+        """Files of earlier versions record every field and a calibration_images that nothing read."""
+        if isinstance(data, Mapping) and "calibration_images" in data and set(data) >= set(cls.model_fields):
+            return {name: value for name, value in data.items() if name != "calibration_images"}
+        return data
 
     @model_validator(mode="after")
     def _check(self) -> QuantSpec:

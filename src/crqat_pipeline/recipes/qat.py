@@ -68,7 +68,8 @@ def post_training_quantization(
     rebuilt = rebuild(teacher)
     parts, loader = tuple(rebuilt.detector.parts), LoaderSpec(image_size_px=image_size_px)
     detector = quantize_parts(rebuilt, quantization, parts, calibration, loader, choose_device(run.device))
-    return to_checkpoint(detector.state_dict(), rebuilt.row, quantization, parts, seed=run.seed, stage="ptq")
+    facts = {"seed": run.seed, "stage": "ptq", "calibration_images": len(calibration.split.images)}
+    return to_checkpoint(detector.state_dict(), rebuilt.row, quantization, parts, **facts)
 
 
 def run_stage(
@@ -126,6 +127,7 @@ def run_stage(
         stage=spec.name,
         seed=run.seed,
         num_steps=optimization.num_steps,
+        **({"calibration_images": len(calibration.split.images)} if spec.is_quantized else {}),
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
     history, scales = split_history(result.history)

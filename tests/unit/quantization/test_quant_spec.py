@@ -50,3 +50,10 @@ def test_count_steps():
     assert [count_steps(g, 12, "x") for g in ("T", "Ch", "H", "G4")] == [1, 12, 12, 4]
     with pytest.raises(ValueError, match=r"got 5 groups on 7 channels of backbone\.conv.*one of 1, 7 groups"):
         count_steps("G5", 7, "backbone.conv")
+
+
+def test_a_record_of_an_earlier_version_is_read_and_its_unused_field_is_no_parameter():
+    spec = QuantSpec.parse("4-4-8")
+    assert QuantSpec.model_validate(spec.model_dump(mode="json") | {"calibration_images": 256}) == spec
+    with pytest.raises(ValueError, match="calibration_images"):
+        QuantSpec.parse("4-4-8", calibration_images=16)
