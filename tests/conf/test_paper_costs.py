@@ -47,7 +47,6 @@ def test_an_environment_makes_the_papers_detector(project, env, num_prompts, ful
 def test_the_environments_leave_the_papers_quantizer_where_decision_5_says_so(project):
     text = (project / "docs/decisions/0005_quantizer_defaults.md").read_text(encoding="utf-8")
     spec = load_catalog(project, "yolo_world_l").load("params:quantization")
-    assert spec.keep_full_precision == ()
     left = {
         "narrow_weight_range": True,
         "scale_parametrization": "log",

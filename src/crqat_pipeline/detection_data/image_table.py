@@ -126,6 +126,12 @@ class ImageTable(Sequence[PreparedImage]):
         return ImageTable(self.table.take(pa.array(rows, pa.int64())))
 
     @property
+    def file_names(self) -> list[str]:
+        """Of all images, in order."""
+        names: list[str] = self._names.to_pylist()
+        return names
+
+    @property
     def num_boxes(self) -> int:
         return int(self._offsets[-1] - self._offsets[0])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,9 +15,11 @@ import numpy as np
 
 from crqat_pipeline.evaluation.detection_table import DetectionTable, IntArray
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.facts import Facts, differences
 from crqat_pipeline.runtime.progress import progress
 
 FACTS_FILE = "run.json"
+logger = logging.getLogger(__name__)
 SHARD_NAME = re.compile(r"shard-(\d{6})\.npz")
 
 
@@ -99,6 +103,21 @@ def _columns(path: Path, *names: str) -> list[Any]:
         ) from error
 
 
+def open_store(folder: Path, facts: Facts, label: str) -> DetectionStore:
+    """The store of this folder, begun anew where it holds detections of other facts; the log says what differs."""
+    try:
+        kept = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        changed = differences(kept, facts)
+    except FileNotFoundError:
+        changed = ""
+    except (OSError, ValueError, AttributeError):
+        changed = f"{FACTS_FILE} is damaged"
+    if changed:
+        logger.info("%s: detections that are there are of another run (%s); detected again", label, changed)
+        shutil.rmtree(folder)
+    return DetectionStore(folder, facts)
+
+
 def detect_with_resume(
     store: DetectionStore,
     image_ids: Sequence[int],
@@ -113,6 +132,8 @@ def detect_with_resume(
     """
     finished = set(store.done().tolist())
     remaining = [image_id for image_id in image_ids if image_id not in finished]
+    if finished and not remaining:
+        logger.info("%s: taken as it was detected from the same inputs", label)
     found = progress(detect(remaining), label, total=len(remaining), unit="image") if remaining else iter(())
     for ids, tables in _in_shards(found, images_per_shard):
         store.append(ids, DetectionTable.concatenate(tables))

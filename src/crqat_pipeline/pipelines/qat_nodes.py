@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.quantization import QuantSpec
+from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.inspecting import inspect_student
 from crqat_pipeline.recipes.qat import run_stage
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
@@ -36,7 +37,8 @@ def train_stage(
     """Student, summary metrics, loss curves and quantizer steps of one stage."""
     data = TrainingData(qat_set, images, vocabulary, text_bank)
     calibration = TrainingData(calibration_set, images, vocabulary, text_bank)
-    result = run_stage(student_in, teacher, data, calibration, quantization, spec, run, resume_folder, tracker)
+    keep = StageKeep.beside(resume_folder, take=run.reuse)
+    result = run_stage(student_in, teacher, data, calibration, quantization, spec, run, keep, tracker)
     return result.student, result.metrics, pd.DataFrame(result.history), pd.DataFrame(result.scales)
 
 

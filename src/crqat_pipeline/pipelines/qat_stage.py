@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.clear_resume import clear_resume
 from crqat_pipeline.pipelines.qat_nodes import inspect, train_stage
 
 SHARED_INPUTS = (
@@ -40,7 +39,6 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
             outputs=["student", "metrics", "history", "scales"],
             name="train",
         ),
-        Node(clear_resume, inputs=["student", "resume"], outputs=None, name="clear_resume"),
     ]
     outputs = ["student", "metrics", "history", "scales"]
     if is_quantized:

@@ -29,6 +29,9 @@ QuantizerName = Annotated[str, _row_of(FAKE_QUANTIZERS, "quantizer")]
 InitializationName = Annotated[str, _row_of(INITIALIZATIONS, "initialization")]
 KernelName = Annotated[str, _row_of(KERNELS, "kernel")]
 
+RECORDED = {"weight_bits", "weight_granularity", "weight_quantizer", "gradient_scale", "percentile", "deployment"}
+"""Some of the fields that every record of a file has; nobody writes all of these by hand."""
+
 
 def _check_bits(bits: int | None) -> int | None:
     if bits is not None and not 2 <= bits <= 8:
@@ -142,8 +145,8 @@ class QuantSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_earlier_records(cls, data: Any) -> Any:
-        """Files of earlier versions record every field and a calibration_images that nothing read."""
-        if isinstance(data, Mapping) and "calibration_images" in data and set(data) >= set(cls.model_fields):
+        """Files of earlier versions record all their fields, and among them calibration_images, which nothing read."""
+        if isinstance(data, Mapping) and "calibration_images" in data and set(data) >= RECORDED:
             return {name: value for name, value in data.items() if name != "calibration_images"}
         return data
 

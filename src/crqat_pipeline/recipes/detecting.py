@@ -14,10 +14,12 @@ from torchvision.ops import box_convert
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.evaluation.detection_store import DetectionStore, detect_with_resume
+from crqat_pipeline.evaluation.detection_store import detect_with_resume, open_store
 from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.recipes.code_digest import DETECTING, code_digest
 from crqat_pipeline.recipes.specs import EvaluationSpec
-from crqat_pipeline.recipes.stage_data import TrainingData, digest, fingerprint
+from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.recipes.stage_facts import data_facts, weights_digest
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.structures.output import Detections
 
@@ -45,16 +47,16 @@ def detect_split(
         output = detector(images_B3HW.to(device), texts_KD)
         return detector.detect(output, score_threshold=spec.score_threshold, max_detections=spec.max_detections)
 
-    return detect_images(find, digest(detector.state_dict()), data, spec, label, resume_folder)
+    return detect_images(find, weights_digest(detector.state_dict()), data, spec, label, resume_folder)
 
 
 def detect_images(
     find: Find, weights: str, data: TrainingData, spec: EvaluationSpec, label: str, resume_folder: Path
 ) -> DetectionTable:
     """The same with any model: `find` looks for the whole vocabulary; `weights` is a digest of the model."""
-    decisive = spec.model_dump(include=DECISIVE)
-    run = fingerprint(weights, data.split, data.vocabulary, data.text_bank.encoder, decisive)
-    store = DetectionStore(resume_folder / f"{label}-{run}".replace(" ", "_"), {"run": run})
+    values = {name: repr(value) for name, value in spec.model_dump(include=DECISIVE).items()}
+    facts = {"weights": weights, **data_facts(data), **values, "code": code_digest(DETECTING)}
+    store = open_store(resume_folder / label.replace(" ", "_"), facts, label)
 
     def detect(image_ids: Sequence[int]) -> Iterator[tuple[int, DetectionTable]]:
         images = data.split.images

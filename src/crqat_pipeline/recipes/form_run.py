@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -18,6 +18,7 @@ from crqat_pipeline.recipes.detecting import detect_images, detect_split
 from crqat_pipeline.recipes.forms import MAIN, ONNX, TEACHER, is_written, load_form
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.runtime.facts import content_digest
 from crqat_pipeline.structures.checkpoint import Checkpoint
 
 Facts = dict[str, Any]
@@ -38,6 +39,8 @@ def run_forms(
 
     onnx: the student's graph; an empty file stands for none, and there is no such form then.
     """
+    if not run.reuse:
+        shutil.rmtree(resume_folder, ignore_errors=True)
     detectors = {form: load_form(source) for form, source in sources.items()}
     tables: Tables = {}
     facts: Facts = {}
@@ -77,7 +80,7 @@ def _detect(
 def _detect_onnx(
     path: Path, benchmarks: Mapping[str, TrainingData], spec: EvaluationSpec, resume_folder: Path
 ) -> Tables:
-    model, weights = OnnxModel(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    model, weights = OnnxModel(path), content_digest(path.read_bytes())
 
     def detect(name: str, data: TrainingData) -> DetectionTable:
         find = partial(

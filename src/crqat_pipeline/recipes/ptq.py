@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def compare_rules(
     resume_folder: Path,
 ) -> dict[str, dict[str, float]]:
     """baseline -> COCO figures of the calibrated detector; no weight is trained."""
+    if not run.reuse:
+        shutil.rmtree(resume_folder, ignore_errors=True)
     tables = {}
     for baseline in PTQ_RULES:
         rule = with_rule(quantization, baseline)

@@ -6,7 +6,7 @@ Plain QAT, the two curriculum stages and the full-precision control are this one
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -20,10 +20,13 @@ from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild, to_c
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
 from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, reestimate_batch_norm
 from crqat_pipeline.recipes.data import training_vocabulary
+from crqat_pipeline.recipes.finished_stage import StageKeep, keep_finished, take_finished
 from crqat_pipeline.recipes.scale_history import scale_details, scale_range, split_history
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
-from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, digest, fingerprint
+from crqat_pipeline.recipes.stage_data import StageResult, TrainingData
+from crqat_pipeline.recipes.stage_facts import data_facts, machine_facts, weights_digest
 from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.runtime.facts import spec_facts
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.structures.batch import DetectionBatch
 from crqat_pipeline.structures.checkpoint import Checkpoint
@@ -80,10 +83,26 @@ def run_stage(
     quantization: QuantSpec,
     spec: QatStageSpec,
     run: RunSpec,
-    resume_folder: Path | None = None,
+    keep: StageKeep | None = None,
     tracker: Tracker | None = None,
 ) -> StageResult:
-    """Train `spec.parts` on the stage's window of the data; later parts stay bit-identical and in full precision."""
+    """Train `spec.parts` on the stage's window of the data; later parts stay bit-identical and in full precision.
+
+    What `keep` holds of the same training is gone on with, or taken where it is finished.
+    """
+    split = data.split.part(*spec.data_window)
+    facts = {
+        "seed": str(run.seed),
+        **spec_facts("train", spec),
+        **spec_facts("quantization", quantization),
+        "student": weights_digest(student.tensors),
+        "teacher": weights_digest(teacher.tensors),
+        **data_facts(replace(data, split=split)),
+        **data_facts(calibration, "calibration."),
+    }
+    finished = take_finished(keep, facts, spec.name)
+    if finished is not None:
+        return finished
     device = choose_device(run.device)
     rebuilt, frozen_teacher = rebuild(student), rebuild(teacher).detector.to(device)
     detector = rebuilt.detector.to(device)
@@ -91,7 +110,6 @@ def run_stage(
         detector = quantize_parts(rebuilt, quantization, spec.parts, calibration, spec.loader, device)
     batch_norm: BatchNormPolicy = "frozen" if spec.batch_norm == "frozen" else "live"
     train_only(detector, spec.parts, batch_norm=batch_norm, trains=spec.trains)
-    split = data.split.part(*spec.data_window)
     optimization = spec.optimization.for_images(len(split.images), spec.loader.batch_size)
     seed = derive_seed(run.seed, spec.name)
 
@@ -105,8 +123,8 @@ def run_stage(
         batches,
         optimization,
         label=spec.name,
-        resume_folder=resume_folder,
-        fingerprint=fingerprint(spec, quantization, run, split, digest(student.tensors), digest(teacher.tensors)),
+        resume_folder=keep.checkpoints if keep else None,
+        facts=facts | machine_facts(device),
         quantizer_parameters=quantizer_parameters(detector) if spec.is_quantized else (),
         tracker=tracker,
         step_metrics=lambda: scale_range(detector),
@@ -131,4 +149,4 @@ def run_stage(
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
     history, scales = split_history(result.history)
-    return StageResult(checkpoint, metrics, history, scales)
+    return keep_finished(keep, facts, StageResult(checkpoint, metrics, history, scales))

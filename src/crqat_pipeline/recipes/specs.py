@@ -23,8 +23,11 @@ class _Spec(BaseModel):
 class RunSpec(_Spec):
     """What holds for a whole run."""
 
-    seed: int = Field(ge=0, description="Every random draw follows from it")
+    seed: int = Field(ge=0, lt=2**64, description="Every random draw follows from it")
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    reuse: bool = Field(
+        default=True, description="Take a finished stage, and finished detections, that have the same inputs and code"
+    )
 
 
 class FetchDataSpec(_Spec):

@@ -34,11 +34,6 @@ class StageResult:
     scales: list[dict[str, float | str]] = field(default_factory=list)
 
 
-def fingerprint(*facts: object) -> str:
-    """A short digest of everything that a run depends on; a checkpoint of another run is told apart by it."""
-    return hashlib.sha256("\n".join(map(repr, facts)).encode()).hexdigest()[:32]
-
-
 def digest(tensors: Mapping[str, Tensor]) -> str:
     """sha256 over names and bytes of a state dict."""
     whole = hashlib.sha256()

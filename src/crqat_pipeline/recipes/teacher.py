@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from crqat_pipeline.detection_data.training_loader import training_batches
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.model_files.rebuilding import to_checkpoint
 from crqat_pipeline.recipes.data import training_vocabulary
+from crqat_pipeline.recipes.finished_stage import StageKeep, keep_finished, take_finished
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, RunSpec, TeacherSpec
-from crqat_pipeline.recipes.stage_data import StageResult, TrainingData, fingerprint
+from crqat_pipeline.recipes.stage_data import StageResult, TrainingData
+from crqat_pipeline.recipes.stage_facts import data_facts, machine_facts
 from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.runtime.facts import spec_facts
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.training.loop import train
 from crqat_pipeline.training.task import SupervisedTask
@@ -24,10 +25,13 @@ def make_teacher(
     data: TrainingData,
     spec: TeacherSpec,
     run: RunSpec,
-    resume_folder: Path | None = None,
+    keep: StageKeep | None = None,
     tracker: Tracker | None = None,
 ) -> StageResult:
-    """Train the detector of `row` on the data, or load `spec.weights` into it."""
+    """Train the detector of `row` on the data, or load `spec.weights` into it.
+
+    What `keep` holds of the same training is gone on with, or taken where it is finished.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed(run.seed, "teacher", "weights"))
         detector = build_detector(row.name, **row.options)
@@ -40,6 +44,15 @@ def make_teacher(
         detector.load_weights(spec.weights)
         checkpoint = to_checkpoint(detector.state_dict(), row, None, (), stage="teacher", weights=spec.weights)
         return StageResult(checkpoint, {"seconds": 0.0}, [])
+    facts = {
+        "seed": str(run.seed),
+        **spec_facts("detector", row),
+        **spec_facts("teacher", spec),
+        **data_facts(data),
+    }
+    finished = take_finished(keep, facts, "teacher")
+    if finished is not None:
+        return finished
     device = choose_device(run.device)
     detector.to(device).train()
     seed = derive_seed(run.seed, "teacher")
@@ -52,8 +65,8 @@ def make_teacher(
         ),
         optimization,
         label="teacher",
-        resume_folder=resume_folder,
-        fingerprint=fingerprint("teacher", row, spec, run, data.split, data.text_bank.encoder),
+        resume_folder=keep.checkpoints if keep else None,
+        facts=facts | machine_facts(device),
         tracker=tracker,
         device=device,
     )
@@ -61,4 +74,4 @@ def make_teacher(
         result.tensors, row, None, (), stage="teacher", seed=run.seed, num_steps=optimization.num_steps
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
-    return StageResult(checkpoint, metrics, result.history)
+    return keep_finished(keep, facts, StageResult(checkpoint, metrics, result.history))

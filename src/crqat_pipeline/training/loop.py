@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from crqat_pipeline.runtime.facts import Facts
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.batch import DetectionBatch
 from crqat_pipeline.structures.history import LEARNING_RATE, STEP
@@ -42,7 +44,7 @@ def train(
     *,
     label: str,
     resume_folder: Path | None = None,
-    fingerprint: str = "",
+    facts: Facts = MappingProxyType({}),
     quantizer_parameters: Collection[nn.Parameter] = (),
     tracker: Tracker | None = None,
     step_metrics: Callable[[], dict[str, float]] = dict,
@@ -51,9 +53,9 @@ def train(
 ) -> TrainingResult:
     """Run `spec.num_steps` optimizer steps, from the last checkpoint in `resume_folder` when there is one.
 
-    step_metrics are logged and kept beside the losses; step_details are kept only. `fingerprint` identifies
-    configuration and data: a checkpoint of another one is ignored. The result's tensors are the final state dict (the
-    average's, where one is kept). Raises NonFiniteLossError.
+    step_metrics are logged and kept beside the losses; step_details are kept only. facts: what the numbers
+    depend on (configuration, data, machine); a checkpoint with other facts is not used, and the log says why. The
+    result's tensors are the final state dict (the average's, where one is kept). Raises NonFiniteLossError.
     """
     started = perf_counter()
     if spec.num_steps < 1:
@@ -63,7 +65,7 @@ def train(
     optimizer = build_optimizer(detector, spec, quantizer_parameters)
     average = WeightAverage(detector, spec.ema_decay) if spec.ema_decay else None
     state = TrainingState(detector, optimizer, average, history=[])
-    first_step = load_latest(resume_folder, state, fingerprint) if resume_folder else 0
+    first_step = load_latest(resume_folder, state, facts, label) if resume_folder else 0
     stream = batches(first_step * spec.accumulation_steps, (spec.num_steps - first_step) * spec.accumulation_steps)
     steps = progress(range(first_step, spec.num_steps), label, total=spec.num_steps - first_step, unit="step")
     for step in steps:
@@ -83,7 +85,7 @@ def train(
             state.history.append(row | step_details())
             tracker.metrics({name: value for name, value in row.items() if name != STEP}, done)
         if resume_folder and done % spec.checkpoint_every_steps == 0 and done < spec.num_steps:
-            save_state(resume_folder, state, done, fingerprint)
+            save_state(resume_folder, state, done, facts)
     tensors = average.tensors if average is not None else detector.state_dict()
     return TrainingResult(state.history, first_step, perf_counter() - started, dict(tensors))
 

@@ -7,6 +7,8 @@ functions of (seed, step), so a resumed run continues bit for bit.
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.facts import Facts, differences
 from crqat_pipeline.training.ema import WeightAverage
 
 KEPT = 2
 PATTERN = "step_*.safetensors"
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -42,15 +46,34 @@ def _flatten(state: TrainingState) -> dict[str, Tensor]:
     return {name: value.detach().contiguous().clone() for name, value in tensors.items()}
 
 
-def save_state(folder: Path, state: TrainingState, step: int, fingerprint: str) -> Path:
-    """Write the state after `step` steps and drop all but the last two. fingerprint: what the run was asked to do."""
+def save_state(folder: Path, state: TrainingState, step: int, facts: Facts) -> Path:
+    """Write the state after `step` steps and drop all but the last two of the same facts.
+
+    Those of other facts go only now: a run that was started by mistake has a few minutes in which it costs nothing.
+    """
     path = folder / f"step_{step:08d}.safetensors"
-    metadata = {"step": str(step), "fingerprint": fingerprint, "history": json.dumps(state.history)}
+    metadata = {"step": str(step), "facts": json.dumps(dict(facts)), "history": json.dumps(state.history)}
     with atomic_path(path) as temporary:
         save_file(_flatten(state), temporary, metadata=metadata)
-    for old in sorted(folder.glob(PATTERN))[:-KEPT]:
+    present = sorted(folder.glob(PATTERN))
+    own = [each for each in present if _facts_of(each) == dict(facts)]
+    for old in set(present) - set(own[-KEPT:]):
         old.unlink()
     return path
+
+
+def _facts_of(path: Path) -> dict[str, str] | None:
+    """What the checkpoint's run depended on; None for a damaged file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _facts(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return None
+
+
+def _facts(metadata: Mapping[str, str]) -> dict[str, str]:
+    facts: dict[str, str] = json.loads(metadata.get("facts", "{}"))
+    return facts
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -74,17 +97,21 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], metadata: dict[st
     state.history[:] = json.loads(metadata["history"])
 
 
-def load_latest(folder: Path, state: TrainingState, fingerprint: str) -> int:
-    """Restore the newest readable checkpoint of the same run; returns its step, 0 when there is none.
+def load_latest(folder: Path, state: TrainingState, facts: Facts, label: str) -> int:
+    """Restore the newest readable checkpoint with the same facts; returns its step, 0 when there is none.
 
-    A damaged file is passed over in favour of the one before it; one of another configuration or data is ignored.
+    A damaged file is passed over in favour of the one before it. One with other facts is left out, with a line that
+    says what differs.
     """
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
             metadata, tensors = _read(path)
-        except (SafetensorError, OSError):
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s: checkpoint %s is damaged (%s) and not used", label, path.name, error)
             continue
-        if metadata.get("fingerprint") == fingerprint:
+        changed = differences(_facts(metadata), facts)
+        if not changed:
             _restore(state, tensors, metadata)
             return int(metadata["step"])
+        logger.warning("%s: checkpoint %s is of another training (%s) and not used", label, path.name, changed)
     return 0

@@ -1,6 +1,7 @@
 """The loop: deterministic, resumable to the bit, honest about broken losses."""
 
 import copy
+import logging
 
 import pytest
 import torch
@@ -25,6 +26,9 @@ SPEC = OptimizationSpec(
 )
 
 
+FACTS = {"learning_rate": "0.001", "images": "sha256:0"}
+
+
 class KilledError(Exception):
     """Stands for a process that dies."""
 
@@ -39,9 +43,9 @@ def killed_after(count):
     return batches
 
 
-def run(folder=None, batches=random_batches, fingerprint="a", spec=SPEC):
+def run(folder=None, batches=random_batches, facts=FACTS, spec=SPEC):
     detector = small_detector().train()
-    return train(SupervisedTask(detector), batches, spec, label="test", resume_folder=folder, fingerprint=fingerprint)
+    return train(SupervisedTask(detector), batches, spec, label="test", resume_folder=folder, facts=facts)
 
 
 def assert_same(left, right):
@@ -76,10 +80,24 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
     assert_same(resumed.tensors, run().tensors)
 
 
-def test_a_checkpoint_of_another_configuration_is_ignored(tmp_path):
+def test_a_checkpoint_of_another_training_is_not_used_and_the_log_says_what_differs(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("crqat_pipeline"), "propagate", True)
     with pytest.raises(KilledError):
         run(tmp_path, killed_after(5))
-    assert run(tmp_path, fingerprint="b").resumed_from_step == 0
+    other = {"learning_rate": "0.002", "images": "sha256:1"}
+    assert run(tmp_path, facts=other).resumed_from_step == 0
+    told = "(images: other content; learning_rate 0.001 there, 0.002 now)"
+    assert all(told in record.message for record in caplog.records)
+    assert caplog.records
+
+
+def test_checkpoints_of_another_training_do_not_push_out_this_ones(tmp_path):
+    with pytest.raises(KilledError):
+        run(tmp_path, killed_after(5))
+    with pytest.raises(KilledError):
+        run(tmp_path, killed_after(3), facts=FACTS | {"threads": "2"})
+    assert [path.name for path in tmp_path.glob(PATTERN)] == ["step_00000002.safetensors"]
+    assert run(tmp_path, facts=FACTS | {"threads": "2"}).resumed_from_step == 2
 
 
 def test_the_last_two_checkpoints_are_kept(tmp_path):

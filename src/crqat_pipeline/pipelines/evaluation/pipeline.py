@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.clear_resume import clear_resume
 from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, time
 
 FORMS = {
@@ -49,7 +48,6 @@ def create_pipeline() -> Pipeline:
             outputs=["detections", "form_facts"],
             name="detect",
         ),
-        Node(clear_resume, inputs=["detections", "evaluation_resume"], outputs=None, name="clear_resume"),
         Node(
             map_similarity,
             inputs=_forms("teacher", "qat", "crqat") | prompted_images | spec | run,

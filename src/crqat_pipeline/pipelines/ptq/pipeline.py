@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.clear_resume import clear_resume
 from crqat_pipeline.pipelines.ptq.nodes import compare
 
 
@@ -29,6 +28,5 @@ def create_pipeline() -> Pipeline:
     }
     nodes = [
         Node(compare, inputs=inputs, outputs="ptq_metrics", name="compare"),
-        Node(clear_resume, inputs=["ptq_metrics", "ptq_resume"], outputs=None, name="clear_resume"),
     ]
     return Pipeline(nodes, namespace="ptq", prefix_datasets_with_namespace=False)

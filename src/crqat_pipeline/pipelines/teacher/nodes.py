@@ -8,6 +8,7 @@ import pandas as pd
 
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
+from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, RunSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.teacher import make_teacher
@@ -29,5 +30,6 @@ def train_or_load(
 ) -> tuple[Checkpoint, dict[str, float], pd.DataFrame]:
     """Teacher weights, summary metrics and loss curves."""
     data = TrainingData(train_set, images, vocabulary, text_bank)
-    result = make_teacher(detector, data, spec, run, resume_folder, tracker)
+    keep = StageKeep.beside(resume_folder, take=run.reuse)
+    result = make_teacher(detector, data, spec, run, keep, tracker)
     return result.student, result.metrics, pd.DataFrame(result.history)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.clear_resume import clear_resume
 from crqat_pipeline.pipelines.teacher.nodes import train_or_load
 
 
@@ -26,6 +25,5 @@ def create_pipeline() -> Pipeline:
             outputs=["teacher_checkpoint", "teacher_metrics", "teacher_history"],
             name="train_or_load",
         ),
-        Node(clear_resume, inputs=["teacher_checkpoint", "teacher_resume"], outputs=None, name="clear_resume"),
     ]
     return Pipeline(nodes, namespace="teacher", prefix_datasets_with_namespace=False)

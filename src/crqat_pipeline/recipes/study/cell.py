@@ -16,6 +16,7 @@ from crqat_pipeline.evaluation import evaluate
 from crqat_pipeline.model_files import read_checkpoint, rebuild
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_split
+from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
 from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.stage_data import digest
@@ -118,7 +119,7 @@ def _student(
             resume_folder = path.with_suffix(".resume")
             resume_folder.mkdir(parents=True, exist_ok=True)
             result = run_stage(
-                student, teacher, problem.qat, problem.calibration, quantization, spec, run, resume_folder
+                student, teacher, problem.qat, problem.calibration, quantization, spec, run, StageKeep(resume_folder)
             )
             facts = {**result.student.metadata, "seconds": result.metrics["seconds"]}
             keep_checkpoint(path, Checkpoint(result.student.tensors, facts))

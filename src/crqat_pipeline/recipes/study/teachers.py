@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.study.kept import keep_checkpoint
 from crqat_pipeline.recipes.study.problem import StudyProblem, key_of
@@ -24,5 +25,6 @@ def train_teacher(problem: StudyProblem, seed: int, path: Path) -> None:
     resume_folder = path.with_suffix(".resume")
     resume_folder.mkdir(parents=True, exist_ok=True)
     run = RunSpec(seed=seed, device=problem.device)
-    keep_checkpoint(path, make_teacher(problem.detector, problem.train, problem.teacher, run, resume_folder).student)
+    keep = StageKeep(resume_folder)
+    keep_checkpoint(path, make_teacher(problem.detector, problem.train, problem.teacher, run, keep).student)
     shutil.rmtree(resume_folder)
