@@ -28,4 +28,4 @@ class TextBankDataset(LocalFile["TextBank", "TextBank"]):
         try:
             return read_text_bank(path)
         except ValueError as error:
-            raise DatasetError(f"{error} That is: kedro run --pipelines=data_prep.") from error
+            raise DatasetError(f"{error} Make it again: kedro run --pipelines=data_prep.") from error

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import click
 
-from crqat_pipeline.detectors.yolo_world.conversion import describe, write_own
-
 
 @click.command("weights")
 @click.argument("source", metavar="FILE")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the weights as safetensors with crqat's own keys.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write a checkpoint: a model for detect, export, demo.",
+)
 def command(source: str, out: Path | None) -> None:
     """Say what FILE holds: format, version, size, what would be loaded and what skipped.
 
@@ -20,11 +22,13 @@ def command(source: str, out: Path | None) -> None:
     """
     if out is not None and out.suffix != ".safetensors":
         raise click.BadParameter(f"the name must end in .safetensors; got {out.name}.", param_hint="--out")
+    from crqat_pipeline.detectors.yolo_world.conversion import describe
+    from crqat_pipeline.recipes.weight_conversion import write_converted
+
     try:
         description = describe(source)
         click.echo(description)
         if out is not None:
-            write_own(description, out)
-            click.echo(f"wrote {out}")
+            click.echo(write_converted(description, description.file.path.name, out))
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

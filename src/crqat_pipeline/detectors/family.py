@@ -29,6 +29,8 @@ class ForeignWeights(Protocol):
     def tensors(self) -> Mapping[str, Tensor]: ...
     @property
     def prompts(self) -> tuple[str, ...]: ...
+    @property
+    def text_embeddings_KD(self) -> Tensor | None: ...  # noqa: N802 - shape letters
 
 
 WeightReader = Callable[[str | Path], ForeignWeights]

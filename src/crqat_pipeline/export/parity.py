@@ -8,7 +8,6 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.model import METADATA_KEY
 from crqat_pipeline.export.onnx.runtime import Execution, open_model
 from crqat_pipeline.export.parity_report import CodeRow, ParityReport, joined
+from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts
 from crqat_pipeline.quantization.affine import along_axis
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 
@@ -53,7 +52,7 @@ def check_batches(
 ) -> ParityReport:
     """`check_codes` over batches of images (B, 3, H, W), the graph opened once. Raises ValueError for no batch."""
     model, facts = _with_taps(Path(path))
-    taps: Mapping[str, list[str]] = facts["taps"]
+    taps = facts.taps
     names = sorted({f"{tensor}{TAP_SUFFIX}" for tensor, _ in taps.values()})
     run = open_model(model, ["boxes", "scores", *names], runtime)
     detector.eval()
@@ -68,7 +67,7 @@ def check_batches(
 
 def _compared(
     execution: Execution,
-    taps: Mapping[str, list[str]],
+    taps: Mapping[str, tuple[str, str]],
     detector: OpenVocabularyDetector,
     images_B3HW: Tensor,
     text_KD: Tensor,
@@ -97,14 +96,12 @@ def _compared(
     )
 
 
-def _with_taps(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _with_taps(path: Path) -> tuple[bytes, OnnxFacts]:
     import onnx
 
     model = onnx.load(path)
-    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY, "{}"))
-    if "taps" not in facts:
-        raise ValueError(f"{path} was not exported by this project: it does not say where its codes are.")
-    for tensor in sorted({tensor for tensor, _ in facts["taps"].values()}):
+    facts = parse_onnx_facts({entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY), path)
+    for tensor in sorted({tensor for tensor, _ in facts.taps.values()}):
         copy = f"{tensor}{TAP_SUFFIX}"
         model.graph.node.append(onnx.helper.make_node("Cast", [tensor], [copy], to=onnx.TensorProto.FLOAT))
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(copy))

@@ -16,6 +16,7 @@ from crqat_pipeline.inference.runnable import Runnable
 from crqat_pipeline.inference.torch_model import checkpoint_model, packed_model
 from crqat_pipeline.model_files.checkpoint_file import read_checkpoint
 from crqat_pipeline.model_files.kind import CHECKPOINT, ONNX, PACKED, kind_of
+from crqat_pipeline.model_files.opening import naming
 from crqat_pipeline.model_files.packed import read_packed
 from crqat_pipeline.runtime.lookup import look_up
 
@@ -37,4 +38,5 @@ def open_model(path: Path, device: torch.device | str = "cpu") -> Runnable:
     """
     if not path.is_file():
         raise ValueError(f"No model file {path}. Check the path.")
-    return look_up(READERS, kind_of(path), "kind of model file")(path, torch.device(device))
+    with naming(path):
+        return look_up(READERS, kind_of(path), "kind of model file")(path, torch.device(device))

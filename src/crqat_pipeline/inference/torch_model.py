@@ -5,14 +5,13 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors import OpenVocabularyDetector
 from crqat_pipeline.inference.runnable import ModelFacts
+from crqat_pipeline.model_files.checkpoint_file import header_of, text_bank_of
+from crqat_pipeline.model_files.headers import ExporterFacts
 from crqat_pipeline.model_files.packed import PackedModel
 from crqat_pipeline.model_files.rebuilding import rebuild
 from crqat_pipeline.structures.checkpoint import Checkpoint
@@ -29,11 +28,11 @@ class TorchModel:
         form: str,
         *,
         text_bank: TextBank | None = None,
-        extra: Mapping[str, Any] | None = None,
+        extra: ExporterFacts | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        """extra: recorded facts; text_encoder and image_size_px are understood."""
-        extra = extra or {}
+        """extra: recorded facts about encoder and input."""
+        extra = extra or ExporterFacts()
         self.detector = detector.to(device).eval()
         self._device = torch.device(device)
         self.facts = ModelFacts(
@@ -41,8 +40,8 @@ class TorchModel:
             embedding_dim=detector.embedding_dim,
             size_divisor_px=detector.size_divisor,
             text_bank=text_bank,
-            text_encoder=extra.get("text_encoder"),
-            image_size_px=extra.get("image_size_px"),
+            text_encoder=extra.encoder_row,
+            image_size_px=extra.image_size_px,
         )
 
     @torch.inference_mode()
@@ -56,11 +55,12 @@ class TorchModel:
 
 def checkpoint_model(checkpoint: Checkpoint, device: torch.device | str = "cpu") -> TorchModel:
     """The model of a checkpoint: full precision, or fake-quantized where quantized parts are recorded."""
-    is_quantized = bool(checkpoint.metadata.get("quantized_parts"))
-    form = "fake-quantized checkpoint" if is_quantized else "full-precision checkpoint"
-    return TorchModel(rebuild(checkpoint).detector, form, extra=checkpoint.metadata, device=device)
+    header, text_bank = header_of(checkpoint), text_bank_of(checkpoint)
+    form = "fake-quantized checkpoint" if header.quantized_parts else "full-precision checkpoint"
+    return TorchModel(rebuild(checkpoint).detector, form, text_bank=text_bank, extra=header, device=device)
 
 
 def packed_model(packed: PackedModel, device: torch.device | str = "cpu") -> TorchModel:
     """The model of a packed file that was read."""
-    return TorchModel(packed.build(), "packed int4", text_bank=packed.text_bank, extra=packed.extra, device=device)
+    detector, extra = packed.build(), packed.header.extra
+    return TorchModel(detector, "packed int4", text_bank=packed.text_bank, extra=extra, device=device)

@@ -23,5 +23,5 @@ class DetectorRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(min_length=1, description="Row of the table of detectors")
-    options: dict[str, Any] = Field(default_factory=dict, description="Keyword arguments of its builder")
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="Row of the table of detectors")
+    options: dict[str, Any] = Field(description="Keyword arguments of its builder")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from crqat_pipeline.model_files.checkpoint_file import FORMAT_NAME as CHECKPOINT
 from crqat_pipeline.model_files.packed.header import FORMAT_NAME as PACKED
-from crqat_pipeline.runtime.tensor_file import HEADER_KEY
+from crqat_pipeline.runtime.bounded_json import parse_json
+from crqat_pipeline.runtime.tensor_file import FORMAT_KEY, HEADER_KEY
 
-CHECKPOINT, ONNX = "checkpoint", "onnx"
+ONNX = "onnx"
 MAX_HEADER_BYTES = 100_000_000
 
 __all__ = ["CHECKPOINT", "ONNX", "PACKED", "kind_of"]
@@ -23,11 +24,14 @@ def kind_of(path: Path) -> str:
             f"Models are .safetensors (checkpoint, packed int4) or .onnx files; got {path.name!r}. Foreign weights: "
             "`crqat weights FILE --out X.safetensors`."
         )
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = file.read(length) if length <= MAX_HEADER_BYTES else b""
     try:
-        facts = json.loads(json.loads(header).get("__metadata__", {}).get(HEADER_KEY, "{}"))
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}. Copy it again.") from error
-    return str(facts.get("format", CHECKPOINT))
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            container = parse_json(file.read(length)) if length <= MAX_HEADER_BYTES else None
+        facts = parse_json(container.get("__metadata__", {}).get(HEADER_KEY, "{}"))
+        kind = facts.get(FORMAT_KEY, CHECKPOINT)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ValueError(
+            f"{path} is not a whole safetensors file with the header of a model: {error} Copy it again."
+        ) from error
+    return str(kind)[:100]

@@ -26,8 +26,9 @@ from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
 from crqat_pipeline.inference.image_files import expand, is_image
 from crqat_pipeline.inference.image_source import open_image
-from crqat_pipeline.model_files.checkpoint_file import read_checkpoint
+from crqat_pipeline.model_files.checkpoint_file import read_checkpoint, text_bank_of
 from crqat_pipeline.model_files.kind import ONNX, PACKED, kind_of
+from crqat_pipeline.model_files.opening import naming
 from crqat_pipeline.model_files.packed import read_packed
 from crqat_pipeline.model_files.rebuilding import rebuild
 from crqat_pipeline.structures.vocabulary import TextBank
@@ -55,16 +56,17 @@ def open_for_export(path: Path) -> ExportableModel:
     """The model of a packed file or checkpoint. Raises ValueError that says what the file is and what to do."""
     if not path.is_file():
         raise ValueError(f"No model file {path}. Check the path.")
-    kind = kind_of(path)
-    if kind == ONNX:
-        raise ValueError(f"{path} is an ONNX graph already. Export from the packed file or the checkpoint.")
-    if kind == PACKED:
-        packed = read_packed(path)
-        return ExportableModel(packed.build(), packed.text_bank, packed.extra)
-    checkpoint = read_checkpoint(path)
-    known = ("stage", "seed", "image_size_px", "text_encoder")
-    extra = {key: checkpoint.metadata[key] for key in known if key in checkpoint.metadata}
-    return ExportableModel(rebuild(checkpoint).detector, None, extra)
+    with naming(path):
+        kind = kind_of(path)
+        if kind == ONNX:
+            raise ValueError(f"{path} is an ONNX graph already. Export from the packed file or the checkpoint.")
+        if kind == PACKED:
+            packed = read_packed(path)
+            return ExportableModel(packed.build(), packed.text_bank, packed.extra)
+        checkpoint = read_checkpoint(path)
+        known = ("stage", "seed", "image_size_px", "text_encoder")
+        extra = {key: checkpoint.metadata[key] for key in known if key in checkpoint.metadata}
+        return ExportableModel(rebuild(checkpoint).detector, text_bank_of(checkpoint), extra)
 
 
 def export_file(

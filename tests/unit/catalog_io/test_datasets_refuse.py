@@ -47,7 +47,7 @@ def test_what_is_no_checkpoint(file, content):
 
 def test_another_tensor_file_is_no_text_bank_and_no_detections(file):
     SafetensorsCheckpoint(filepath=str(file)).save(Checkpoint({"weight": torch.ones(1)}))
-    with pytest.raises(DatasetError, match="lacks 'prompts'"):
+    with pytest.raises(DatasetError, match=r"prompts: field required.*kedro run --pipelines=data_prep"):
         TextBankDataset(filepath=str(file)).load()
 
 

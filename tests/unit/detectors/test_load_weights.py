@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -158,9 +159,9 @@ def test_other_functions_are_refused_too(tmp_path: Path, function: Callable) -> 
 def test_what_is_no_weight_file_is_said_plainly(tmp_path: Path) -> None:
     detector = build_detector("yolo_world_open_shapes")
     (tmp_path / "broken.safetensors").write_bytes(b"12345678{")
-    _refused(detector, tmp_path / "broken.safetensors", "cannot be read as safetensors")
+    _refused(detector, tmp_path / "broken.safetensors", "is not a whole safetensors file")
     (tmp_path / "broken.pt").write_bytes(b"nothing of use")
-    _refused(detector, tmp_path / "broken.pt", "cannot be read as a torch file")
+    _refused(detector, tmp_path / "broken.pt", "neither a zip nor a pickle")
     torch.save({"epoch": 3}, tmp_path / "empty.pt")
     _refused(detector, tmp_path / "empty.pt", "its entries are epoch")
     torch.save([1, 2], tmp_path / "list.pt")
@@ -181,7 +182,11 @@ def test_the_written_file_says_what_it_is(source: nn.Module, tmp_path: Path) -> 
     save_mmyolo(tmp_path / "x.pth", source, source.spec.version)
     CliRunner().invoke(command, [str(tmp_path / "x.pth"), "--out", str(tmp_path / "o.safetensors")])
     with safe_open(tmp_path / "o.safetensors", "pt") as file:
-        metadata = file.metadata()
-    assert metadata["detector"] == "yolo_world_n"
-    assert metadata["version"] == str(source.spec.version)
+        facts = json.loads(file.metadata()["crqat"])
+    assert facts["format"] == "crqat-checkpoint"
+    assert facts["detector"] == {
+        "name": "yolo_world_n",
+        "options": {"version": source.spec.version, "embedding_dim": 512},
+    }
+    assert facts["text_encoder"]["name"] == "open_clip"
     assert load_file(tmp_path / "o.safetensors").keys() == source.state_dict().keys()

@@ -97,7 +97,7 @@ def test_foreign_and_later_files_are_refused(detector, tmp_path):
     facts = json.loads(model.metadata_props[0].value)
     model.metadata_props[0].value = json.dumps(facts | {"format_version": 2})
     onnx.save(model, path)
-    with pytest.raises(ValueError, match="format version 2; this program reads 1 to 1"):
+    with pytest.raises(ValueError, match="format version 2; this program reads versions 1 to 1"):
         OnnxModel(path)
     del model.metadata_props[:]
     onnx.save(model, path)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from crqat_pipeline.detectors.weights.report import WeightsRefused
 from crqat_pipeline.detectors.weights.restricted_pickle import StandIn, load_pickled
+from crqat_pipeline.runtime.tensor_file import TensorFileError, read_tensors
+
+TEXT_BANK_TENSOR = "text_bank.embeddings"
+"""Embeddings of the prompts that come with a checkpoint of ours."""
+MAX_MODULES, MAX_DEPTH = 100_000, 100
+MAX_GROWTH, SPARE_BYTES = 8, 16 * 2**20
+"""Names may share a storage; half of what is read may be views of the other half, not a thousand times as much."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,6 @@ class WeightFile:
     tensors: Mapping[str, Tensor]
     prompts: tuple[str, ...] = ()
     text_embeddings: Tensor | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_weights(path: str | Path) -> WeightFile:
@@ -50,9 +55,10 @@ def read_weights(path: str | Path) -> WeightFile:
                 return _from_state_dict(path, content[name])
         if _is_state_dict(content):
             return _from_state_dict(path, content)
+        entries = [key[:50] for key in list(content)[:10] if isinstance(key, str)]
         raise WeightsRefused(
             f"{path.name} holds no weights under state_dict, model or ema; its entries are "
-            f"{', '.join(map(str, list(content)[:10])) or 'none'}. Give a detector's checkpoint."
+            f"{', '.join(entries) or 'none'}. Give a detector's checkpoint."
         )
     if isinstance(content, StandIn) and hasattr(content, "_modules"):
         return _from_tree(path, content)
@@ -60,14 +66,15 @@ def read_weights(path: str | Path) -> WeightFile:
 
 
 def _read_safetensors(path: Path) -> WeightFile:
+    """Any safetensors file; one of ours brings its prompts, and its checksum must be right."""
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
-            return WeightFile(path, "safetensors", tensors, metadata=file.metadata() or {})
-    except SafetensorError as error:
-        raise WeightsRefused(
-            f"{path.name} cannot be read as safetensors: {error}. It may be incomplete; download it again."
-        ) from error
+        tensors, header = read_tensors(path)
+    except TensorFileError as error:
+        raise WeightsRefused(f"{error} If it was downloaded, download it again.") from error
+    text = tensors.pop(TEXT_BANK_TENSOR, None)
+    bank = header.get("text_bank")
+    prompts = bank.get("prompts") if isinstance(bank, dict) else None
+    return WeightFile(path, "safetensors", tensors, tuple(map(str, prompts)) if isinstance(prompts, list) else (), text)
 
 
 def _is_state_dict(value: Any) -> bool:
@@ -75,31 +82,60 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def _from_state_dict(path: Path, state: Mapping[str, Any]) -> WeightFile:
-    tensors = {str(key): value.detach() for key, value in state.items() if isinstance(value, Tensor)}
-    return WeightFile(path, "state dict", tensors)
+    named = ((key, value.detach()) for key, value in _entries(state) if isinstance(value, Tensor))
+    return WeightFile(path, "state dict", _bounded(path, named))
 
 
 def _from_tree(path: Path, root: StandIn) -> WeightFile:
-    tensors = dict(_walk(root, ""))
-    names = getattr(root, "names", ())
-    prompts = names.values() if isinstance(names, Mapping) else names
-    text = getattr(root, "txt_feats", None)
-    return WeightFile(
-        path,
-        "module tree",
-        tensors,
-        tuple(map(str, prompts)) if isinstance(prompts, (list, tuple)) or isinstance(names, Mapping) else (),
-        text.detach() if isinstance(text, Tensor) else None,
+    tensors = _bounded(path, _walk(root, path))
+    names, text = getattr(root, "names", ()), getattr(root, "txt_feats", None)
+    listed = (
+        list(names.values()) if isinstance(names, Mapping) else list(names) if isinstance(names, list | tuple) else []
+    )
+    prompts = tuple(listed) if all(isinstance(name, str) for name in listed) else ()
+    text_embeddings = text.detach() if isinstance(text, Tensor) else None
+    return WeightFile(path, "module tree", tensors, prompts, text_embeddings)
+
+
+def _walk(root: StandIn, path: Path) -> Iterator[tuple[str, Tensor]]:
+    """What state_dict() of a pickled module tree would hold, in its order."""
+    open_modules: list[tuple[Any, str, int]] = [(root, "", 0)]
+    for _ in range(MAX_MODULES):
+        if not open_modules:
+            return
+        module, prefix, depth = open_modules.pop()
+        if depth > MAX_DEPTH:
+            break
+        state = getattr(module, "__dict__", {})
+        listed = state.get("_non_persistent_buffers_set")
+        transient = listed if isinstance(listed, set | frozenset | list | tuple) else ()
+        for group in ("_parameters", "_buffers"):
+            for name, value in _entries(state.get(group)):
+                if isinstance(value, Tensor) and name not in transient:
+                    yield f"{prefix}{name}", value.detach()
+        children = [(child, f"{prefix}{name}.", depth + 1) for name, child in _entries(state.get("_modules"))]
+        open_modules.extend(reversed(children))
+    raise WeightsRefused(
+        f"{path.name} holds a module tree deeper than {MAX_DEPTH} or larger than {MAX_MODULES:,}, or one that contains "
+        "itself. Save its state dict where it was made."
     )
 
 
-def _walk(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """What state_dict() of a pickled module tree would hold."""
-    state = getattr(module, "__dict__", {})
-    transient = state.get("_non_persistent_buffers_set") or ()
-    for group in ("_parameters", "_buffers"):
-        for name, value in (state.get(group) or {}).items():
-            if isinstance(value, Tensor) and name not in transient:
-                yield f"{prefix}{name}", value.detach()
-    for name, child in (state.get("_modules") or {}).items():
-        yield from _walk(child, f"{prefix}{name}.")
+def _entries(group: Any) -> list[tuple[str, Any]]:
+    return (
+        [(name, value) for name, value in group.items() if isinstance(name, str)] if isinstance(group, Mapping) else []
+    )
+
+
+def _bounded(path: Path, tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors by name. Raises WeightsRefused for views that are far larger than what the file stores."""
+    limit_bytes = MAX_GROWTH * path.stat().st_size + SPARE_BYTES
+    kept: dict[str, Tensor] = {}
+    for name, tensor in tensors:
+        limit_bytes -= tensor.numel() * tensor.element_size()
+        if limit_bytes < 0:
+            raise WeightsRefused(f"{path.name} unfolds to far more than its {path.stat().st_size:,} bytes at {name!r}.")
+        kept[name] = tensor
+    if not kept:
+        raise WeightsRefused(f"{path.name} holds no weights: no tensor in it has a name. Give a detector's checkpoint.")
+    return kept

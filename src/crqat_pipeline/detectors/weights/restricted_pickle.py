@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from crqat_pipeline.detectors.weights.pickle_scan import check_container
 from crqat_pipeline.detectors.weights.report import WeightsRefused
 
 STAND_IN_ROOTS = (
@@ -106,6 +107,7 @@ def load_pickled(path: Path) -> Any:
     Raises WeightsRefused, naming the file, for forbidden names and for files that are no torch files.
     """
     try:
+        check_container(path)
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError:
@@ -115,7 +117,8 @@ def load_pickled(path: Path) -> Any:
     except FileNotFoundError:
         raise
     except Exception as error:  # a damaged or hostile pickle can fail in any way
+        reason = (str(error).splitlines() or ["no reason given"])[0][:200]
         raise WeightsRefused(
-            f"{path.name} cannot be read as a torch file: {type(error).__name__}: {str(error).splitlines()[0][:200]}. "
+            f"{path.name} cannot be read as a torch file: {type(error).__name__}: {reason}. "
             "It may be incomplete or of another kind; download it again, or give a .pth, .pt or .safetensors file."
         ) from error

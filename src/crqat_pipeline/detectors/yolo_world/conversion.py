@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from crqat_pipeline.detectors.weights import LoadReport, WeightFile, WeightsRefused, local_file, read_weights
@@ -14,7 +13,6 @@ from crqat_pipeline.detectors.yolo_world.detector import YoloWorld
 from crqat_pipeline.detectors.yolo_world.identity import Identity, identify
 from crqat_pipeline.detectors.yolo_world.loading import translate
 from crqat_pipeline.detectors.yolo_world.sizes import spec_of
-from crqat_pipeline.runtime.atomic import atomic_path
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,14 @@ class Description:
     @property
     def prompts(self) -> tuple[str, ...]:
         return tuple(self.file.prompts)
+
+    @property
+    def text_embeddings_KD(self) -> Tensor | None:  # noqa: N802 - shape letters
+        """Of the prompts, (K, D) float32; None where the file has none or others."""
+        text, width = self.file.text_embeddings, self.identity.embedding_dim
+        if text is None or not self.prompts or text.numel() != len(self.prompts) * width:
+            return None
+        return text.float().reshape(len(self.prompts), width)
 
     @property
     def num_parameters(self) -> int:
@@ -67,16 +73,3 @@ def describe(source: str | Path) -> Description:
         expected = YoloWorld(spec).state_dict()
     tensors, report = translate(file, identity, expected)
     return Description(file, identity, report, tensors)
-
-
-def write_own(description: Description, target: str | Path) -> None:
-    """Write the tensors as safetensors with the detector's name and version as metadata, atomically."""
-    metadata = {
-        "format": "crqat-detector",
-        "detector": str(description.identity.size),
-        "version": str(description.identity.version),
-        "embedding_dim": str(description.identity.embedding_dim),
-        "source": description.file.path.name,
-    }
-    with atomic_path(target) as temporary:
-        save_file({key: value.contiguous() for key, value in description.tensors.items()}, temporary, metadata)

@@ -5,8 +5,6 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding, N regions.
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +17,13 @@ from crqat_pipeline.export.onnx.form_choice import FormName, chosen_form
 from crqat_pipeline.export.onnx.graph import IMAGES, OnnxGraph
 from crqat_pipeline.export.onnx.suppression import add_nms
 from crqat_pipeline.export.onnx.table import EMITTERS
+from crqat_pipeline.model_files.headers import ExporterFacts
+from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, bank_facts
 from crqat_pipeline.runtime.lookup import look_up
 from crqat_pipeline.structures.vocabulary import TextBank
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-FORMAT_VERSION = 1
-METADATA_KEY = "crqat"
 
 
 class OnnxSpec(BaseModel):
@@ -97,10 +94,22 @@ def build_onnx(
     if spec.has_embeddings:
         shape = (batch, "regions", detector.embedding_dim)
         graph.output(tensors.region_embeddings, "embeddings", shape, TensorProto.FLOAT)
-    facts = _facts(detector, spec, form_name, text_bank) | {"taps": emission.taps, "wide_layers": emission.wide_layers}
-    facts["wide_weights"] = "uint8"
-    facts["extra"] = dict(metadata or {})
-    return graph.model("crqat_detector", {METADATA_KEY: json.dumps(facts, sort_keys=True, ensure_ascii=False)})
+    facts = OnnxFacts(
+        form=form_name,
+        embedding_dim=detector.embedding_dim,
+        size_divisor_px=detector.size_divisor,
+        has_fixed_vocabulary=spec.has_fixed_vocabulary,
+        score_threshold=spec.score_threshold,
+        nms_iou=spec.nms_iou or detector.selection.nms_iou,
+        images="float32 RGB in [0, 1], (B, 3, H, W), letterboxed with grey 114",
+        boxes="pixel xyxy of the input image",
+        text_bank=None if text_bank is None else bank_facts(text_bank),
+        taps={name: (tap.tensor, tap.kind) for name, tap in emission.taps.items()},
+        wide_layers=tuple(emission.wide_layers),
+        wide_weights="uint8",
+        extra=ExporterFacts.model_validate(dict(metadata or {})),
+    )
+    return graph.model("crqat_detector", {METADATA_KEY: facts.to_json()})
 
 
 def _check(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank | None) -> None:
@@ -115,28 +124,3 @@ def _check(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank
         raise ValueError(
             f"Image sides must be multiples of {detector.size_divisor} px; got {spec.image_size_px}. Round them up."
         )
-
-
-def _facts(
-    detector: OpenVocabularyDetector, spec: OnnxSpec, form_name: str, text_bank: TextBank | None
-) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
-        "form": form_name,
-        "embedding_dim": detector.embedding_dim,
-        "size_divisor_px": detector.size_divisor,
-        "has_fixed_vocabulary": spec.has_fixed_vocabulary,
-        "score_threshold": spec.score_threshold,
-        "nms_iou": spec.nms_iou or detector.selection.nms_iou,
-        "images": "float32 RGB in [0, 1], (B, 3, H, W), letterboxed with grey 114",
-        "boxes": "pixel xyxy of the input image",
-    }
-    if text_bank is not None:
-        embeddings_KD = text_bank.embeddings_KD.detach().cpu().float().contiguous()
-        facts["text_bank"] = {
-            "prompts": list(text_bank.prompts),
-            "encoder": text_bank.encoder,
-            "is_normalized": text_bank.is_normalized,
-            "embeddings": base64.b64encode(embeddings_KD.numpy().astype("<f4").tobytes()).decode(),
-        }
-    return facts

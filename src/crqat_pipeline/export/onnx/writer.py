@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.model import METADATA_KEY, OnnxSpec, build_onnx
+from crqat_pipeline.export.onnx.model import OnnxSpec, build_onnx
+from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, parse_onnx_facts, signed
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -41,9 +41,9 @@ def write_onnx(
     """
     path, spec = Path(path), spec or OnnxSpec()
     model = build_onnx(detector, spec, text_bank, extra_metadata)
-    content = model.SerializeToString(deterministic=True)
+    content = signed(model.SerializeToString(deterministic=True))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY])
+    facts = parse_onnx_facts({entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY], path)
     checksum = hashlib.sha256(content).hexdigest()
-    return OnnxReport(path, facts["form"], len(content), checksum, len(facts["wide_layers"]))
+    return OnnxReport(path, facts.form, len(content), checksum, len(facts.wide_layers))

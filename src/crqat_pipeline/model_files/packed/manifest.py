@@ -28,7 +28,8 @@ class PackedEntry:
     """One tensor of the file. shape: None where only a calibrated quantizer knows (steps per head).
 
     get: the tensor to write, from the detector. set: put a tensor that was read back into the detector.
-    num_weights: how many weights the codes stand for, 0 for other roles.
+    num_weights: how many weights the codes stand for, 0 for other roles. code_range: lowest and highest integer that
+    may be stored, None for floats. num_columns: codes in a row, before two of them share a byte.
     """
 
     name: str
@@ -38,6 +39,8 @@ class PackedEntry:
     get: Callable[[], Tensor]
     set: Callable[[Tensor], None]
     num_weights: int = 0
+    code_range: tuple[int, int] | None = None
+    num_columns: int = 0
 
 
 def manifest(detector: nn.Module) -> dict[str, PackedEntry]:
@@ -84,7 +87,10 @@ def _step_entries(name: str, quantizer: FakeQuantizer) -> Iterator[PackedEntry]:
         def set_zero_point(zero_point_G: Tensor) -> None:
             quantizer.set_qparams(quantizer.scale, zero_point_G.float())
 
-        yield PackedEntry(f"{name}.zero_point", role, torch.uint8, shape, get_zero_point, set_zero_point)
+        grid = (quantizer.grid.quant_min, quantizer.grid.quant_max)
+        yield PackedEntry(
+            f"{name}.zero_point", role, torch.uint8, shape, get_zero_point, set_zero_point, code_range=grid
+        )
 
 
 def _batch_norm_entries(name: str, norm: nn.BatchNorm2d) -> Iterator[PackedEntry]:
@@ -117,7 +123,8 @@ def _code_entry(name: str, weight: Tensor, quantizer: FakeQuantizer) -> PackedEn
     shape = (rows, (columns + 1) // 2 if is_packed else columns)
     role: Role = "codes_4bit" if is_packed else "codes_8bit"
     dtype = torch.uint8 if is_packed else byte_type
-    return PackedEntry(f"{name}.weight_codes", role, dtype, shape, get, set_codes, weight.numel())
+    grid = (quantizer.grid.quant_min, quantizer.grid.quant_max)
+    return PackedEntry(f"{name}.weight_codes", role, dtype, shape, get, set_codes, weight.numel(), grid, columns)
 
 
 def _float_entry(name: str, tensor: Tensor) -> PackedEntry:

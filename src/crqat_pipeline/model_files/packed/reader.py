@@ -5,22 +5,22 @@ Shape letters: K prompts, D embedding.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.model_files.detector_row import DetectorRow
-from crqat_pipeline.model_files.packed.header import FORMAT_NAME, FORMAT_VERSION, HEADER_KEY, content_sha256
+from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR, bank_from
+from crqat_pipeline.model_files.headers import PackedHeader, check_version, parse_header
+from crqat_pipeline.model_files.packed.header import FORMAT_NAME, FORMAT_VERSION
 from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
-from crqat_pipeline.model_files.packed.writer import TEXT_BANK_TENSOR
+from crqat_pipeline.model_files.packed.stored_numbers import check_numbers
 from crqat_pipeline.model_files.rebuilding import unfilled
 from crqat_pipeline.quantization import QuantSpec, set_quantized
+from crqat_pipeline.runtime.tensor_file import DIGEST_KEY, FORMAT_KEY, VERSION_KEY, check_digest, open_tensors
 from crqat_pipeline.structures.vocabulary import TextBank
 
 AS_STORED = {
@@ -33,26 +33,18 @@ AS_STORED = {
 
 @dataclass(frozen=True)
 class PackedModel:
-    """Tensors and facts of a packed file whose checksum was right."""
+    """Tensors and facts of a packed file whose checksum was right. metadata: the header as it stands in the file."""
 
     path: Path
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, Any]
-
-    @property
-    def text_bank(self) -> TextBank | None:
-        """The shipped prompts and embeddings, if any."""
-        facts = self.metadata["text_bank"]
-        if facts is None:
-            return None
-        return TextBank(
-            tuple(facts["prompts"]), self.tensors[TEXT_BANK_TENSOR], facts["encoder"], facts["is_normalized"]
-        )
+    header: PackedHeader
+    text_bank: TextBank | None
 
     @property
     def quantization(self) -> QuantSpec:
         """The spec that the student was trained with."""
-        return QuantSpec.model_validate(self.metadata["quantization"])
+        return self.header.quantization
 
     @property
     def as_stored(self) -> QuantSpec:
@@ -69,10 +61,14 @@ class PackedModel:
         """The detector in eval mode, quantizers on: outputs equal those of the student that was written.
 
         Steps are stored plainly (the student may have trained their logarithms), and a weight is its code times its
-        step, which its quantizer maps onto itself. Raises ValueError if names, shapes or dtypes do not fit.
+        step, which its quantizer maps onto itself. Raises ValueError if names, shapes or dtypes do not fit, or if a
+        tensor holds numbers that cannot be right.
         """
-        detector = unfilled(DetectorRow.model_validate(self.metadata["detector"]), self.as_stored)
-        set_quantized(detector, self.metadata["quantized_parts"])
+        try:
+            detector = unfilled(self.header.detector, self.as_stored, self.tensors)
+            set_quantized(detector, self.header.quantized_parts)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
         entries = manifest(detector)
         self._check_names(entries)
         for name, entry in entries.items():
@@ -97,6 +93,10 @@ class PackedModel:
                 f"{self.path}: tensor {entry.name!r} must be {entry.dtype} {entry.shape}; it is {tensor.dtype} "
                 f"{tuple(tensor.shape)}. Export the model again."
             )
+        try:
+            check_numbers(entry, tensor)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from error
 
 
 def read_packed(path: str | Path) -> PackedModel:
@@ -108,29 +108,17 @@ def read_packed(path: str | Path) -> PackedModel:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"No packed model {path}. Check the path, or make one with the pipeline int4_export.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            facts = json.loads((file.metadata() or {}).get(HEADER_KEY, "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
+    tensors, facts = open_tensors(path)
+    if facts.get(FORMAT_KEY) != FORMAT_NAME:
         raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole safetensors file: {error}. Copy or export it again."
-        ) from error
-    if facts.get("format") != FORMAT_NAME:
-        raise ValueError(
-            f"{path} is a safetensors file but no packed model: its header says {facts.get('format')!r}, not "
+            f"{path} is a safetensors file but no packed model: its header says {facts.get(FORMAT_KEY)!r}, not "
             f"{FORMAT_NAME!r}. Packed models come from the pipeline int4_export."
         )
-    version = facts.get("format_version")
-    if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has format version {version!r}; this program reads versions 1 to {FORMAT_VERSION}. "
-            "Update crqat-pipeline, or export the model again with it."
-        )
-    expected, found = facts.get("sha256"), content_sha256(tensors, facts)
-    if expected != found:
-        raise ValueError(
-            f"{path} was altered: its content has checksum {found[:16]}…, its header says {str(expected)[:16]}…. "
-            "Copy or export it again."
-        )
-    return PackedModel(path, tensors, facts)
+    check_version(path, facts.get(VERSION_KEY), FORMAT_VERSION)
+    check_digest(path, tensors, facts, facts.get(DIGEST_KEY))
+    header = parse_header(PackedHeader, facts, path)
+    try:
+        text_bank = bank_from(tensors.get(TEXT_BANK_TENSOR), header.text_bank)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return PackedModel(path, tensors, facts, header, text_bank)

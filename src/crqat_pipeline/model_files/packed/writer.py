@@ -12,18 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.model_files.packed.header import (
-    CLIP_CONVENTION,
-    FORMAT_NAME,
-    FORMAT_VERSION,
-    HEADER_KEY,
-    as_json,
-    content_sha256,
-)
+from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR
+from crqat_pipeline.model_files.packed.header import CLIP_CONVENTION, FORMAT_NAME, FORMAT_VERSION
 from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
 from crqat_pipeline.model_files.packed.report import PackedReport
 from crqat_pipeline.quantization import QuantSpec
@@ -31,9 +24,8 @@ from crqat_pipeline.quantization.convert import check_ready
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.parts import part_of, quantizers
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.tensor_file import write_tensors
 from crqat_pipeline.structures.vocabulary import TextBank
-
-TEXT_BANK_TENSOR = "text_bank.embeddings"
 
 
 def write_packed(
@@ -75,9 +67,8 @@ def write_packed(
         "text_bank": None if text_bank is None else _bank_facts(text_bank),
         "extra": dict(extra_metadata or {}),
     }
-    facts["sha256"] = content_sha256(tensors, facts)
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={HEADER_KEY: as_json(facts)})
+        write_tensors(temporary, tensors, facts)
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
     num_packed = sum(entry.num_weights for entry in entries.values() if entry.role == "codes_4bit")
