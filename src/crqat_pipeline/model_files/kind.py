@@ -27,7 +27,7 @@ def kind_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            container = parse_json(file.read(length)) if length <= MAX_HEADER_BYTES else None
+            container = parse_json(file.read(length) if length <= MAX_HEADER_BYTES else b"")
         facts = parse_json(container.get("__metadata__", {}).get(HEADER_KEY, "{}"))
         kind = facts.get(FORMAT_KEY, CHECKPOINT)
     except (ValueError, AttributeError, TypeError) as error:

@@ -1,0 +1,215 @@
+"""Real model files, damaged where it hurts: refused with a ValueError that names the file, or read as they were.
+
+Damage of the header and of tensors is signed again, so that the checksum is right and the schema has to notice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from crqat_pipeline.detectors import build_detector
+from crqat_pipeline.inference.model_file import open_model
+from crqat_pipeline.model_files import (
+    DetectorRow,
+    read_checkpoint,
+    read_text_bank,
+    to_checkpoint,
+    write_checkpoint,
+    write_packed,
+    write_text_bank,
+)
+from crqat_pipeline.runtime.tensor_file import open_tensors, write_tensors
+from crqat_pipeline.structures.vocabulary import TextBank
+from tests.support.small_students import NAME, minmax_spec, small_student
+
+BANK = TextBank(("red lamp", "stray cat"), torch.ones(2, 64), "test", is_normalized=False)
+ROW = DetectorRow(name=NAME, options={"version": 2})
+FEW = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+DEEP: Any = []
+for _ in range(500):
+    DEEP = [DEEP]
+PUT_IN = [
+    None,
+    [],
+    {},
+    "text",
+    "os:system",
+    -1,
+    0,
+    10**12,
+    1.5,
+    True,
+    DEEP,
+    ["x"],
+    {"name": 3},
+    {"name": "x", "options": 7},
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
+
+    folder = tmp_path_factory.mktemp("whole")
+    paths = {name: folder / name for name in ("checkpoint.safetensors", "packed.safetensors", "graph.onnx", "bank")}
+    spec = minmax_spec()
+    student = small_student(spec)
+    checkpoint = to_checkpoint(student.state_dict(), ROW, spec, tuple(student.parts), stage="test")
+    write_checkpoint(paths["checkpoint.safetensors"], checkpoint)
+    options = {"detector_name": NAME, "detector_options": ROW.options, "quantization": spec, "text_bank": BANK}
+    write_packed(paths["packed.safetensors"], student, **options)
+    detector = build_detector(NAME, version=2).eval()
+    write_onnx(paths["graph.onnx"], detector, OnnxSpec(form="fp32"), text_bank=BANK)
+    write_text_bank(paths["bank"], BANK)
+    return paths
+
+
+def refused_or_opened(path: Path) -> bool:
+    """True where the file was refused; anything but a ValueError that names it goes on as a fault."""
+    try:
+        open_model(path)
+    except ValueError as error:
+        if path.name in str(error):
+            return True
+        raise
+    return False
+
+
+def damaged(document: Any, data: st.DataObject) -> Any:
+    """A copy with one key, at any depth, taken out or replaced."""
+    changed = deepcopy(document)
+    place: Any = changed
+    while True:
+        key = data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        inside = place[key]
+        if not (isinstance(inside, dict | list) and inside) or data.draw(st.booleans()):
+            break
+        place = inside
+    if data.draw(st.booleans()):
+        del place[key]
+    else:
+        place[key] = data.draw(st.sampled_from(PUT_IN))
+    return changed
+
+
+@FEW
+@given(data=st.data(), kind=st.sampled_from(["checkpoint.safetensors", "packed.safetensors"]))
+def test_a_header_that_does_not_say_what_it_must(whole: dict[str, Path], data: st.DataObject, kind: str) -> None:
+    tensors, header = open_tensors(whole[kind])
+    path = whole[kind].with_name(f"damaged_{kind}")
+    write_tensors(path, tensors, damaged({key: value for key, value in header.items() if key != "sha256"}, data))
+    refused_or_opened(path)
+
+
+TENSOR_DAMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "nan": lambda tensor: torch.full_like(tensor, float("nan")),
+    "infinite": lambda tensor: torch.full_like(tensor, float("inf")),
+    "whole numbers": lambda tensor: tensor.to(torch.int8),
+    "another shape": lambda tensor: tensor.reshape(-1)[:0],
+}
+
+
+@FEW
+@given(data=st.data(), kind=st.sampled_from(["checkpoint.safetensors", "packed.safetensors"]))
+def test_numbers_that_cannot_be_right_are_refused_by_name(
+    whole: dict[str, Path], data: st.DataObject, kind: str
+) -> None:
+    tensors, header = open_tensors(whole[kind])
+    floats = sorted(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    name = data.draw(st.sampled_from(floats))
+    how = data.draw(st.sampled_from([*TENSOR_DAMAGE, "missing"]))
+    if how == "missing":
+        del tensors[name]
+    else:
+        tensors[name] = TENSOR_DAMAGE[how](tensors[name])
+    path = whole[kind].with_name(f"damaged_{kind}")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match="damaged_") as refusal:
+        open_model(path)
+    assert name in str(refusal.value) or name == "text_bank.embeddings"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_steps_of_a_packed_file_are_above_zero(whole: dict[str, Path], value: float) -> None:
+    tensors, header = open_tensors(whole["packed.safetensors"])
+    name = "backbone.stage1.down.conv.weight_quantizer.scale"
+    tensors[name] = torch.full_like(tensors[name], value)
+    path = whole["packed.safetensors"].with_name("steps.safetensors")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match=rf"above zero; tensor '{name}'"):
+        open_model(path)
+
+
+def test_codes_outside_their_range_are_refused(whole: dict[str, Path]) -> None:
+    tensors, header = open_tensors(whole["packed.safetensors"])
+    name = "backbone.stage1.down.conv.weight_codes"
+    tensors[name] = torch.full_like(tensors[name], 0x88)  # -8 twice, which the narrow range leaves out
+    path = whole["packed.safetensors"].with_name("codes.safetensors")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match=rf"Codes of '{name}' lie in \[-7, 7\]; the file has -8"):
+        open_model(path)
+
+
+@pytest.mark.parametrize(
+    "options", [{"stage_channels": [10**6] * 4}, {"stem_channels": 10**12}, {"depths": [10**9] * 4}]
+)
+def test_a_detector_far_larger_than_the_file_is_refused_before_it_is_made(
+    whole: dict[str, Path], options: dict[str, Any]
+) -> None:
+    tensors, header = open_tensors(whole["checkpoint.safetensors"])
+    header["detector"]["options"] |= options
+    path = whole["checkpoint.safetensors"].with_name("huge.safetensors")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match=r"huge\.safetensors.*cannot be built"):
+        open_model(path)
+
+
+@FEW
+@given(data=st.data(), kind=st.sampled_from(["checkpoint.safetensors", "packed.safetensors", "graph.onnx", "bank"]))
+def test_a_flipped_bit_and_a_cut_are_noticed(whole: dict[str, Path], data: st.DataObject, kind: str) -> None:
+    content = bytearray(whole[kind].read_bytes())
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        content = content[:place]
+    path = whole[kind].with_name(f"damaged_{kind}")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged_"):
+        read_text_bank(path) if kind == "bank" else open_model(path)
+
+
+@FEW
+@given(data=st.data())
+def test_metadata_of_a_graph_that_does_not_say_what_it_must(whole: dict[str, Path], data: st.DataObject) -> None:
+    import onnx
+
+    model = onnx.load(whole["graph.onnx"])
+    facts = json.loads(model.metadata_props[0].value)
+    del facts["sha256"], facts["taps"]  # a file of before; the tap names are many
+    facts["taps"] = {}
+    model.metadata_props[0].value = json.dumps(damaged(facts, data))
+    path = whole["graph.onnx"].with_name("damaged_graph.onnx")
+    onnx.save(model, path)
+    refused_or_opened(path)
+
+
+def test_a_checkpoint_of_before_versions_and_checksums_is_read(whole: dict[str, Path], tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = whole["checkpoint.safetensors"]
+    _, header = open_tensors(path)
+    old = {key: value for key, value in header.items() if key not in ("format", "format_version", "sha256")}
+    save_file(load_file(path), tmp_path / "old.safetensors", {"crqat": json.dumps(old)})
+    assert read_checkpoint(tmp_path / "old.safetensors").metadata == read_checkpoint(path).metadata
+    assert not refused_or_opened(tmp_path / "old.safetensors")
