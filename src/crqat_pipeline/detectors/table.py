@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from crqat_pipeline.detectors.dosod.family import DOSOD
 from crqat_pipeline.detectors.family import DetectorFamily
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.detectors.yolo_world.family import YOLO_WORLD
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE_GROUP = "crqat_pipeline.detectors"
 
-FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType({row.name: row for row in (YOLO_WORLD,)})
+FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType({row.name: row for row in (YOLO_WORLD, DOSOD)})
 
 
 def detector_families() -> Mapping[str, DetectorFamily]:

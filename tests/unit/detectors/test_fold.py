@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.detectors import build_detector
-from crqat_pipeline.detectors.yolo_world.fold import fold_batch_norm
+from crqat_pipeline.detectors.one_stage.fold import fold_batch_norm
 from crqat_pipeline.structures.output import DetectorOutput
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.common.boxes import anchor_grid, complete_iou, decode_boxes
-from crqat_pipeline.detectors.yolo_world.contrast import Contrast
+from crqat_pipeline.detectors.one_stage.contrast import Contrast
 
 
 def test_version_1_is_a_scaled_cosine() -> None:

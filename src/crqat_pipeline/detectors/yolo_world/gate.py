@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.detectors.yolo_world.blocks import ConvUnit, CspBlock
+from crqat_pipeline.detectors.one_stage.blocks import ConvUnit, CspBlock
 from crqat_pipeline.detectors.yolo_world.max_product import max_product
 from crqat_pipeline.structures.quantization_contract import ProductOperands
 

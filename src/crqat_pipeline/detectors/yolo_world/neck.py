@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crqat_pipeline.detectors.yolo_world.blocks import ConvUnit
+from crqat_pipeline.detectors.one_stage.blocks import ConvUnit
 from crqat_pipeline.detectors.yolo_world.gate import TextGuidedCsp
 from crqat_pipeline.detectors.yolo_world.spec import YoloWorldSpec
 from crqat_pipeline.detectors.yolo_world.text_enhancer import TextEnhancer

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from crqat_pipeline.detectors.common.losses import LossSpec
+from crqat_pipeline.detectors.one_stage.scaling import MULTIPLIERS, scaled
 from crqat_pipeline.detectors.yolo_world.spec import YoloWorldSpec
 
 
-def scaled(depth: float, width: float, max_channels: int) -> dict[str, Any]:
-    """Fields of YoloWorldSpec from the depth and width multipliers (YOLOv8's compound scaling).
-
-    Both published formats built their heads for 80 classes, which is the lower bound of the embedding branch's
-    width (it matters for N only). Every gate head has 32 channels.
-    """
-
-    def channels(base: int) -> int:
-        return 8 * math.ceil(min(base, max_channels) * width / 8)
-
-    def repeats(base: int) -> int:
-        return max(round(base * depth), 1)
-
-    def heads(base: int) -> int:
-        return max(round(min(base, max_channels / 64) * width), 1)
-
-    stages = (channels(128), channels(256), channels(512), channels(1024))
-    return {
-        "stem_channels": channels(64),
-        "stage_channels": stages,
-        "stage_bottlenecks": (repeats(3), repeats(6), repeats(6), repeats(3)),
-        "neck_bottlenecks": repeats(3),
-        "gate_heads": (heads(4), heads(8), heads(16)),
-        "box_width": max(16, stages[1] // 4, 64),
-        "embedding_width": max(stages[1], 80),
-    }
+def gate_heads(width: float, max_channels: int) -> tuple[int, ...]:
+    """Heads of the gates at P3, P4, P5: 32 channels each."""
+    return tuple(max(round(min(base, max_channels / 64) * width), 1) for base in (4, 8, 16))
 
 
 OPEN_SHAPES: Mapping[str, Any] = MappingProxyType(
@@ -61,11 +38,10 @@ OPEN_SHAPES: Mapping[str, Any] = MappingProxyType(
 
 SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "yolo_world_n": scaled(0.33, 0.25, 1024),
-        "yolo_world_s": scaled(0.33, 0.50, 1024),
-        "yolo_world_m": scaled(0.67, 0.75, 768),
-        "yolo_world_l": scaled(1.00, 1.00, 512),
-        "yolo_world_x": scaled(1.00, 1.25, 512),
+        **{
+            f"yolo_world_{size}": {**scaled(depth, width, most), "gate_heads": gate_heads(width, most)}
+            for size, (depth, width, most) in MULTIPLIERS.items()
+        },
         "yolo_world_open_shapes": OPEN_SHAPES,
     }
 )

@@ -5,10 +5,11 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding, X = 1 (share
 
 from __future__ import annotations
 
-from crqat_pipeline.detectors.yolo_world.detector import HEAD_MAPS, YoloWorld
+from crqat_pipeline.detectors.one_stage.detector import HEAD_MAPS
+from crqat_pipeline.detectors.yolo_world.detector import YoloWorld
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import Plain
-from crqat_pipeline.export.onnx.yolo_world.head import HeadTensors
+from crqat_pipeline.export.onnx.one_stage.head import HeadTensors
 
 
 def yolo_world(emission: Emission, detector: YoloWorld, images_B3HW: str, text_KD: str) -> HeadTensors:

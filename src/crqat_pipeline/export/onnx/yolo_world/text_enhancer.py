@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from crqat_pipeline.detectors.yolo_world.spec import LEVEL_STRIDES_PX
+from crqat_pipeline.detectors.one_stage.spec import LEVEL_STRIDES_PX
 from crqat_pipeline.detectors.yolo_world.text_enhancer import POOLED_SIDE, PooledAttention, TextEnhancer
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap

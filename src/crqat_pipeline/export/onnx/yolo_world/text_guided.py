@@ -12,8 +12,8 @@ from crqat_pipeline.detectors.yolo_world.gate import GateProduct, MaxSigmoidGate
 from crqat_pipeline.detectors.yolo_world.neck import Neck
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import Doubled, FeatureMap, Joined, Plain
+from crqat_pipeline.export.onnx.one_stage.blocks import branches
 from crqat_pipeline.export.onnx.operand import Operand, operand, product, scaled
-from crqat_pipeline.export.onnx.yolo_world.blocks import branches
 
 
 def gate_product(emission: Emission, block: GateProduct, map_BMCP: str, guide_XMKC: str, channels: int) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from crqat_pipeline.detectors.yolo_world.backbone import Backbone, Stage
-from crqat_pipeline.detectors.yolo_world.blocks import Bottleneck, ConvUnit, CspBlock, PyramidPooling
+from crqat_pipeline.detectors.one_stage.backbone import Backbone, Stage
+from crqat_pipeline.detectors.one_stage.blocks import Bottleneck, ConvUnit, CspBlock, PyramidPooling
 from crqat_pipeline.export.onnx.convolution import convolve
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap, Joined, Plain, Pooled

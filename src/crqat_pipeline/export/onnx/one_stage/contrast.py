@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from crqat_pipeline.detectors.yolo_world.contrast import Contrast
+from crqat_pipeline.detectors.one_stage.contrast import Contrast
 from crqat_pipeline.export.onnx.convolution import is_integer
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.operand import operand, product, scaled
@@ -35,7 +35,7 @@ def contrast(emission: Emission, block: Contrast, embedding_BDP: str, text_XKD: 
         products_BKP = graph.node("MatMul", weight_XKD, embedding_BDP, name=name)
         return graph.node("Add", products_BKP, bias_XK1, name=name)
     if block.norm is None:
-        embedding_BDP = _normalized(emission, embedding_BDP, 1, name)
+        embedding_BDP = normalized(emission, embedding_BDP, 1, name)
     else:
         gain_D, shift_D = affine_of(block.norm)
         gain, shift = (graph.constant(side[:, None], f"{name}.norm") for side in (gain_D, shift_D))
@@ -79,7 +79,7 @@ def _text_side(emission: Emission, block: Contrast, text_XKD: str) -> TextSide:
 def _unit_text(emission: Emission, block: Contrast, text_XKD: str) -> str:
     graph, name = emission.graph, emission.name(block)
     scale = graph.constant(block.logit_scale.detach().exp(), f"{name}.logit_scale")
-    return graph.node("Mul", _normalized(emission, text_XKD, 2, name), scale, name=name)
+    return graph.node("Mul", normalized(emission, text_XKD, 2, name), scale, name=name)
 
 
 def _is_quantized(emission: Emission, block: Contrast) -> bool:
@@ -87,7 +87,8 @@ def _is_quantized(emission: Emission, block: Contrast) -> bool:
     return emission.form.is_quantized and any(isinstance(side, FakeQuantizer) and side.is_on for side in sides)
 
 
-def _normalized(emission: Emission, tensor: str, axis: int, name: str) -> str:
+def normalized(emission: Emission, tensor: str, axis: int, name: str) -> str:
+    """Divided by its length along an axis."""
     graph = emission.graph
     length = graph.node("ReduceL2", tensor, graph.integers(axis), name=name, keepdims=1)
     return graph.node("Div", tensor, graph.node("Max", length, graph.scalar(NORM_EPS), name=name), name=name)

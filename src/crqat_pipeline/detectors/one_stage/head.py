@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.detectors.yolo_world.blocks import ConvUnit
-from crqat_pipeline.detectors.yolo_world.contrast import Contrast
-from crqat_pipeline.detectors.yolo_world.spec import LEVEL_STRIDES_PX, YoloWorldSpec
+from crqat_pipeline.detectors.one_stage.blocks import ConvUnit
+from crqat_pipeline.detectors.one_stage.contrast import Contrast
+from crqat_pipeline.detectors.one_stage.spec import LEVEL_STRIDES_PX, OneStageSpec
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class HeadOutput:
 class Head(nn.Module):
     """Three maps and text in, HeadOutput out. Nothing is shared between levels."""
 
-    def __init__(self, spec: YoloWorldSpec) -> None:
+    def __init__(self, spec: OneStageSpec) -> None:
         super().__init__()
         self.num_bins = spec.num_bins
         widths = spec.stage_channels[1:]
@@ -41,7 +41,8 @@ class Head(nn.Module):
             _branch(channels, spec.embedding_width, spec.embedding_dim, spec.head_convs) for channels in widths
         )
         self.contrasts = nn.ModuleList(
-            Contrast(spec.embedding_dim, _initial_bias(spec, stride), spec.version == 2) for stride in LEVEL_STRIDES_PX
+            Contrast(spec.embedding_dim, _initial_bias(spec, stride), spec.has_batch_normed_contrast)
+            for stride in LEVEL_STRIDES_PX
         )
         for box_branch, embedding_branch in zip(self.box_branches, self.embedding_branches, strict=True):
             nn.init.ones_(box_branch[-1].bias)  # type: ignore[index, arg-type]
@@ -68,7 +69,7 @@ def _branch(in_channels: int, width: int, out_channels: int, num_convs: int) -> 
     return nn.Sequential(*units, nn.Conv2d(width if units else in_channels, out_channels, 1))
 
 
-def _initial_bias(spec: YoloWorldSpec, stride_px: int) -> float:
+def _initial_bias(spec: OneStageSpec, stride_px: int) -> float:
     if spec.contrast_bias is not None:
         return spec.contrast_bias
     return math.log(5 / 80 / (640 / stride_px) ** 2)

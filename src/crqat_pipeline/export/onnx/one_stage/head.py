@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from crqat_pipeline.detectors.yolo_world.contrast import Contrast
-from crqat_pipeline.detectors.yolo_world.head import Head
-from crqat_pipeline.detectors.yolo_world.spec import LEVEL_STRIDES_PX
+from crqat_pipeline.detectors.one_stage.contrast import Contrast
+from crqat_pipeline.detectors.one_stage.head import Head
+from crqat_pipeline.detectors.one_stage.spec import LEVEL_STRIDES_PX
 from crqat_pipeline.export.onnx.box_decoding import cell_points, decoded_boxes
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap
-from crqat_pipeline.export.onnx.yolo_world.contrast import can_collapse, collapsed_contrast
+from crqat_pipeline.export.onnx.one_stage.contrast import can_collapse, collapsed_contrast
 
 
 @dataclass(frozen=True)

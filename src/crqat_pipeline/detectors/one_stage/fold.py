@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.detectors.yolo_world.blocks import ConvUnit
+from crqat_pipeline.detectors.one_stage.blocks import ConvUnit
 
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from crqat_pipeline.detectors.common.similarity import RegionTextSimilarity
-from crqat_pipeline.detectors.yolo_world.blocks import BATCH_NORM_EPS, BATCH_NORM_MOMENTUM
+from crqat_pipeline.detectors.one_stage.blocks import BATCH_NORM_EPS, BATCH_NORM_MOMENTUM
 
 
 class Contrast(nn.Module):

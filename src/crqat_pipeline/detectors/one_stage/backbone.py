@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.detectors.yolo_world.blocks import ConvUnit, CspBlock, PyramidPooling
-from crqat_pipeline.detectors.yolo_world.spec import YoloWorldSpec
+from crqat_pipeline.detectors.one_stage.blocks import ConvUnit, CspBlock, PyramidPooling
+from crqat_pipeline.detectors.one_stage.spec import OneStageSpec
 
 
 class Stage(nn.Module):
@@ -33,7 +33,7 @@ class Backbone(nn.Module):
 
     memory_format = torch.channels_last
 
-    def __init__(self, spec: YoloWorldSpec) -> None:
+    def __init__(self, spec: OneStageSpec) -> None:
         super().__init__()
         widths = (spec.stem_channels, *spec.stage_channels)
         self.stem = ConvUnit(3, spec.stem_channels, 3, stride=2)

@@ -1,0 +1,1 @@
+"""ONNX emitters of detectors without fusion."""

@@ -1,0 +1,1 @@
+"""ONNX emitters of what one-stage detectors share."""
