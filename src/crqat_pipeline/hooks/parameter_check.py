@@ -60,7 +60,12 @@ class ParameterCheck:
         loader = context.config_loader
         base_keys = loader.base_parameter_keys() if isinstance(loader, EnvironmentConfigLoader) else set()
         known = base_keys | _given_inputs(context)
-        faults = parameter_faults(written_parameters(context), _specs(registered), _used(registered), known)
+        parameters, used = written_parameters(context), _used(registered)
+        faults = parameter_faults(parameters, _specs(registered), used, known)
+        if not faults and used & {"run", "detector", "data_prep"}:
+            from crqat_pipeline.recipes.parameter_fit import misfits
+
+            faults = list(misfits(parameters, used))
         if faults:
             count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
             lines = "\n".join(f"  {fault}" for fault in faults)

@@ -17,7 +17,7 @@ from crqat_pipeline.training.spec import OptimizationSpec
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RunSpec(_Spec):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 class OptimizationSpec(BaseModel):
     """One run of the training loop."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     num_steps: int = Field(default=0, ge=0, description="Optimizer steps; absent where num_epochs says how many")
     num_epochs: float | None = Field(
@@ -49,6 +49,11 @@ class OptimizationSpec(BaseModel):
             raise ValueError(
                 f"give num_steps (at least 1) or num_epochs, not both; got {self.num_steps} and {self.num_epochs}. An "
                 "environment takes one back with null"
+            )
+        if 0 < self.num_steps < self.warmup_steps:
+            raise ValueError(
+                f"a warm-up fits into the training; got {self.warmup_steps} warmup_steps of {self.num_steps}. "
+                "Lower warmup_steps"
             )
         return self
 

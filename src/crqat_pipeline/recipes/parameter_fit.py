@@ -1,0 +1,69 @@
+"""Parameters that are each valid and do not fit one another, or this machine: found before the first node."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from crqat_pipeline.detectors import build_detector
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.quantization import QuantSpec, prepare
+from crqat_pipeline.recipes.specs import DataPrepSpec, NamedBuilderSpec, RunSpec
+from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.text_encoders.table import ComposedSpec, PrecomputedSpec, TextEncoderSpec
+
+
+def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[str]:
+    """One line per fault, under its dotted path. parameters: valid ones; used: sections that this run asks for.
+
+    The detector is built without values (on the meta device).
+    """
+    if "run" in used:
+        try:
+            choose_device(RunSpec.model_validate(parameters["run"]).device)
+        except ValueError as error:
+            yield f"run.device: {error}"
+    if "detector" not in parameters or not {"detector", "data_prep"} & set(used):
+        return
+    row = NamedBuilderSpec.model_validate(parameters["detector"])
+    try:
+        with torch.device("meta"):
+            detector = build_detector(row.name, **row.options)
+    except ValueError as error:
+        if "detector" in used:
+            yield f"detector: {' '.join(str(error).split())}"
+        return
+    if "data_prep" in used:
+        yield from _widths(DataPrepSpec.model_validate(parameters["data_prep"]), row.name, detector)
+    if {"detector", "quantization"} <= set(used):
+        try:
+            prepare(detector, QuantSpec.model_validate(parameters["quantization"]))
+        except ValueError as error:
+            yield f"quantization: {error}"
+
+
+def _widths(spec: DataPrepSpec, name: str, detector: OpenVocabularyDetector) -> Iterator[str]:
+    asked = [spec.text_encoder, spec.lvis_text_encoder, spec.qat_prompts.text_encoder if spec.qat_prompts else None]
+    for encoder in dict.fromkeys(each for each in asked if each):
+        width = _width(spec.text_encoders[encoder])
+        if width is not None and width != detector.embedding_dim:
+            yield (
+                f"data_prep.text_encoders.{encoder}: its embeddings have {width} numbers, and the detector {name} "
+                f"compares {detector.embedding_dim}. Change detector.options.embedding_dim or the encoder."
+            )
+
+
+def _width(spec: TextEncoderSpec) -> int | None:
+    """Numbers per prompt; None where only reading the whole encoder would tell, or the file cannot be read."""
+    if isinstance(spec, ComposedSpec):
+        return spec.embedding_dim
+    if isinstance(spec, PrecomputedSpec) and spec.embeddings.suffix == ".npy":
+        try:
+            rows = np.load(spec.embeddings, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None  # data_prep says what is wrong with it
+        return int(rows.shape[-1]) if getattr(rows, "ndim", 0) == 2 else None
+    return None

@@ -1,0 +1,47 @@
+"""What cannot work is found from the parameters alone."""
+
+import pytest
+
+from crqat_pipeline.recipes.parameter_fit import misfits
+from crqat_pipeline.training.spec import OptimizationSpec
+
+USED = {"run", "detector", "data_prep", "quantization"}
+
+
+def parameters(**changed):
+    encoder = {"name": "composed", "words": ["red"], "embedding_dim": 64, "seed": 0}
+    return {
+        "run": {"seed": 0, "device": "cpu"},
+        "detector": {"name": "yolo_world_open_shapes", "options": {}},
+        "quantization": {"weight_bits": 4, "activation_bits": 4, "attention_bits": 8},
+        "data_prep": {"text_encoder": "e", "text_encoders": {"e": encoder}},
+    } | changed
+
+
+def test_good_parameters_fit():
+    assert list(misfits(parameters(), USED)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ({"run": {"seed": 0, "device": "foo"}}, "run.device"),
+        ({"detector": {"name": "zzz"}}, "detector"),
+        ({"detector": {"name": "yolo_world_open_shapes", "options": {"version": 9}}}, "detector"),
+        ({"detector": {"name": "yolo_world_s"}}, "data_prep.text_encoders.e"),
+        ({"quantization": parameters()["quantization"] | {"keep_full_precision": ["no.such"]}}, "quantization"),
+    ],
+)
+def test_a_misfit_is_named_by_its_path(changed, path):
+    (fault,) = misfits(parameters(**changed), USED)
+    assert fault.startswith(f"{path}: ")
+
+
+def test_sections_that_the_run_does_not_ask_for_are_left_alone():
+    assert list(misfits(parameters(detector={"name": "zzz"}), {"quantization"})) == []
+
+
+@pytest.mark.parametrize("wrong", [{"learning_rate": float("inf")}, {"warmup_steps": 11}])
+def test_an_infinite_rate_and_a_warm_up_longer_than_the_training_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"finite number|warm-up"):
+        OptimizationSpec.model_validate({"num_steps": 10, "learning_rate": 0.1} | wrong)
