@@ -42,7 +42,7 @@ run: $(STAMP) ## everything: data, teacher, baselines, CR-QAT, int4 file, evalua
 repro: $(STAMP) ## the same stages through DVC: only what has changed
 	@dvc repro
 
-test: $(STAMP) ## all tests
+test: lint ## the checks, then all tests
 	@python -m pytest
 
 lint: $(STAMP) ## ruff, mypy, import contracts

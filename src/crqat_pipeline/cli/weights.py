@@ -17,18 +17,19 @@ import click
 def command(source: str, out: Path | None) -> None:
     """Say what FILE holds: format, version, size, what would be loaded and what skipped.
 
-    FILE is an mmyolo .pth, an Ultralytics .pt, a .safetensors, or an hf:// or https:// address of one
+    FILE is whatever a family of detectors reads, such as an mmyolo .pth, an Ultralytics .pt or a .safetensors, or an
+    hf:// or https:// address of one
     (`#sha256=…` at its end pins the content). Nothing inside the file is executed.
     """
     if out is not None and out.suffix != ".safetensors":
         raise click.BadParameter(f"the name must end in .safetensors; got {out.name}.", param_hint="--out")
-    from crqat_pipeline.detectors.yolo_world.conversion import describe
+    from crqat_pipeline.detectors.foreign_weights import read_foreign_weights
     from crqat_pipeline.recipes.weight_conversion import write_converted
 
     try:
-        description = describe(source)
-        click.echo(description)
+        weights = read_foreign_weights(source)
+        click.echo(weights)
         if out is not None:
-            click.echo(write_converted(description, description.file.path.name, out))
+            click.echo(write_converted(weights, out))
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

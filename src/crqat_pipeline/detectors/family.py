@@ -17,14 +17,16 @@ Builder = Callable[..., OpenVocabularyDetector]
 class ForeignWeights(Protocol):
     """A weight file understood: printable, under this project's own keys.
 
-    detector_name and detector_options: what builds the detector that `tensors` fit. prompts: of the file, if it has
-    any; text_embeddings_KD: their embeddings, if it has these too.
+    detector_name and detector_options: what builds the detector that `tensors` fit. source: name of the file.
+    prompts: of the file, if it has any; text_embeddings_KD: their embeddings, if it has these too.
     """
 
     @property
     def detector_name(self) -> str: ...
     @property
     def detector_options(self) -> Mapping[str, Any]: ...
+    @property
+    def source(self) -> str: ...
     @property
     def tensors(self) -> Mapping[str, Tensor]: ...
     @property

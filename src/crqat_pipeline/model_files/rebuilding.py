@@ -38,9 +38,9 @@ def to_checkpoint(
     **facts: Any,
 ) -> Checkpoint:
     """Tensors of a state dict with the row of the detector, the quantization and the parts that are quantized."""
-    detector = DetectorRow(name=row.name, options=dict(row.options))
+    detector = DetectorRow.of(row.name, row.options)
     metadata = {
-        "detector": detector.model_dump(mode="json"),
+        "detector": detector.as_json(),
         "quantization": quantization.model_dump(mode="json") if quantization else None,
         "quantized_parts": list(quantized_parts),
         **facts,
@@ -73,14 +73,14 @@ def unfilled(row: DetectorRow, quantization: QuantSpec | None, stored: Mapping[s
     """
     try:
         with torch.device("meta"), BuildBudget(stored.values()):
-            build_detector(row.name, **row.options)
+            build_detector(row.name, package=row.package, **row.options)
     except (NotImplementedError, RuntimeError):
         pass  # a builder that reads its own numbers has none to read on the meta device; it has its budget below
     except Exception as error:
         raise _cannot_build(row, error) from error
     try:
         with BuildBudget(stored.values()):
-            detector = build_detector(row.name, **row.options)
+            detector = build_detector(row.name, package=row.package, **row.options)
         if quantization is not None:
             prepare(detector, quantization)
     except Exception as error:  # options out of a file can make a builder fail in any way

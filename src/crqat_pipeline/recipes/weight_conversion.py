@@ -23,13 +23,13 @@ UNIT_TOLERANCE = 0.01
 """Published files are half precision."""
 
 
-def write_converted(weights: ForeignWeights, source: str, target: Path) -> str:
-    """Write the checkpoint, whole or not at all; returns what it holds, in one line. source: told in the file.
+def write_converted(weights: ForeignWeights, target: Path) -> str:
+    """Write the checkpoint, whole or not at all; returns what it holds, in one line.
 
     Prompts with embeddings that came with the file become its text bank.
     """
-    row = DetectorRow(name=weights.detector_name, options=dict(weights.detector_options))
-    facts: dict[str, Any] = {"stage": "converted", "source": source, "image_size_px": IMAGE_SIZE_PX}
+    row = DetectorRow.of(weights.detector_name, weights.detector_options)
+    facts: dict[str, Any] = {"stage": "converted", "source": weights.source, "image_size_px": IMAGE_SIZE_PX}
     encoder = "foreign"
     if row.options.get("embedding_dim") == CLIP_DIM:
         clip = OpenClipSpec()

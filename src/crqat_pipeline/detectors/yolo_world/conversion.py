@@ -34,6 +34,10 @@ class Description:
         return {"version": self.identity.version, "embedding_dim": self.identity.embedding_dim}
 
     @property
+    def source(self) -> str:
+        return self.file.path.name
+
+    @property
     def prompts(self) -> tuple[str, ...]:
         return tuple(self.file.prompts)
 

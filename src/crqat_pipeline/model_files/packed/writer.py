@@ -16,6 +16,7 @@ from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR
+from crqat_pipeline.model_files.detector_row import DetectorRow
 from crqat_pipeline.model_files.packed.header import CLIP_CONVENTION, FORMAT_NAME, FORMAT_VERSION
 from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
 from crqat_pipeline.model_files.packed.report import PackedReport
@@ -57,7 +58,7 @@ def write_packed(
     facts: dict[str, Any] = {
         "format": FORMAT_NAME,
         "format_version": FORMAT_VERSION,
-        "detector": {"name": detector_name, "options": dict(detector_options)},
+        "detector": DetectorRow.of(detector_name, detector_options).as_json(),
         "quantization": quantization.model_dump(mode="json"),
         "quantized_parts": _quantized_parts(prepared_detector),
         "clip_convention": CLIP_CONVENTION,
