@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.project import settings
+from kedro.framework.project import pipelines, settings
 from kedro.utils import find_kedro_project
+
+from crqat_pipeline import pipelines as pipelines_package
+from crqat_pipeline.hooks.parameter_faults import did_you_mean
+from crqat_pipeline.hooks.user_errors import failing_place, is_verbose, keep_traceback, panel, users_error
 
 FILTERS = ("tags", "node_names", "to_nodes", "from_nodes", "from_inputs", "to_outputs", "namespaces")
 
@@ -25,14 +30,30 @@ OPTIONS = (
         default=None,
         help="For the hours of --dry-run: training images per second of plain QAT on one GPU.",
     ),
+    click.Option(["--verbose"], is_flag=True, help="Show the traceback of every error (also with CRQAT_VERBOSE=1)."),
 )
 
 
-def run(dry_run: bool, images_per_second: float | None, **options: Any) -> Any:
-    """Run the pipeline, or look at it."""
+def run(dry_run: bool, images_per_second: float | None, verbose: bool, **options: Any) -> Any:
+    """Run the pipeline, or look at it. What the user can mend ends in one screen, without a traceback."""
+    try:
+        return _run(dry_run, images_per_second, **options)
+    except click.ClickException:
+        raise
+    except Exception as error:
+        shown = None if verbose or is_verbose() else users_error(error)
+        if shown is None:
+            raise
+        click.echo(panel(shown, failing_place(error)), err=True)
+        click.echo(keep_traceback(error, _project()), err=True)
+        raise click.exceptions.Exit(1) from error
+
+
+def _run(dry_run: bool, images_per_second: float | None, **options: Any) -> Any:
     if not dry_run:
         if images_per_second is not None:
             raise click.UsageError("--images-per-second belongs to --dry-run; add it.")
+        _check_names(options)
         return kedro_run.callback(**options)  # type: ignore[misc]
     wrong = [name for name in FILTERS if options.get(name)]
     if wrong:
@@ -40,7 +61,7 @@ def run(dry_run: bool, images_per_second: float | None, **options: Any) -> Any:
     from crqat_pipeline.hooks.dry_run import dry_run_subject
     from crqat_pipeline.recipes.dry_run import examine
 
-    project = Path(find_kedro_project(Path.cwd()) or Path.cwd()).resolve()
+    project = _project()
     source = options.get("conf_source") or str(project / settings.CONF_SOURCE)
     names = [options["pipeline"]] if options.get("pipeline") else list(options.get("pipelines") or ())
     report = examine(
@@ -50,6 +71,37 @@ def run(dry_run: bool, images_per_second: float | None, **options: Any) -> Any:
     if not report.is_ready:
         raise click.exceptions.Exit(1)
     return None
+
+
+def _project() -> Path:
+    return Path(find_kedro_project(Path.cwd()) or Path.cwd()).resolve()
+
+
+def _check_names(options: dict[str, Any]) -> None:
+    """Raises ValueError for an environment or pipeline that is not there, and for a runner that cannot run it."""
+    source = Path(options.get("conf_source") or _project() / settings.CONF_SOURCE)
+    env = options.get("env")
+    if env and source.is_dir() and not (source / env).is_dir():
+        known = sorted(each.name for each in source.iterdir() if each.is_dir())
+        raise ValueError(f"No environment {env!r} in {source}.{did_you_mean(env, known)} {_list(known)}")
+    names = [options["pipeline"]] if options.get("pipeline") else list(options.get("pipelines") or ())
+    folder = Path(pipelines_package.__file__).parent
+    known = ["__default__", *sorted(each.parent.name for each in folder.glob("*/pipeline.py"))]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"No pipeline {name!r}.{did_you_mean(name, known)} {_list(known)}")
+    if (options.get("runner") or "").rpartition(".")[2] == "ParallelRunner":
+        pipelines.set_requested(names or None)
+        tracking = [name for name in names or ["__default__"] if "tracker" in pipelines[name].inputs()]
+        if tracking:
+            raise ValueError(
+                f"ParallelRunner cannot run {', '.join(tracking)}: training reports its progress from this process "
+                "alone. Leave out --runner, or use ThreadRunner."
+            )
+
+
+def _list(known: Sequence[str]) -> str:
+    return f"There are: {', '.join(known)}."
 
 
 command = click.Command(

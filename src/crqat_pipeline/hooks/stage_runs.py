@@ -33,6 +33,13 @@ from crqat_pipeline.hooks.tracking_guard import TrackingGuard
 PARAMETERS = "params:"
 
 
+class TrackerDataset(MemoryDataset):
+    """The tracker of this process; in another one there is none, which ParallelRunner's users are told beforehand."""
+
+    def __reduce__(self) -> tuple[type[MemoryDataset], tuple[()]]:
+        return MemoryDataset, ()
+
+
 class StageRunsHook:
     """tag_parameters: tag -> dotted names of the parameters whose values it shows, joined by dashes."""
 
@@ -61,7 +68,7 @@ class StageRunsHook:
         self._interruption.settle()
         self._tree = RunTree(RunWriter(self._guard, None))
         tracker = Tracker(lambda: self._place(getattr(self._here, "node", None)))
-        catalog["tracker"] = MemoryDataset(tracker, copy_mode="assign")
+        catalog["tracker"] = TrackerDataset(tracker, copy_mode="assign")
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:

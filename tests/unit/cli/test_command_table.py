@@ -38,4 +38,4 @@ def test_help_lists_the_commands_without_heavy_imports():
 def test_an_unknown_command_is_refused():
     result = CliRunner().invoke(crqat, ["detekt"])
     assert result.exit_code == 2
-    assert "No such command" in result.output
+    assert "No such command 'detekt'. Did you mean 'detect'?" in result.output

@@ -41,7 +41,7 @@ def test_our_run_command_has_every_option_of_kedros_own():
     from crqat_pipeline.hooks.run_command import command
 
     ours, theirs = ({option.name for option in one.params} for one in (command, run))
-    assert ours - theirs == {"dry_run", "images_per_second"}
+    assert ours - theirs == {"dry_run", "images_per_second", "verbose"}
     assert theirs <= ours
 
 
