@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf import DictConfig, OmegaConf
 
 ROW_KEY = "name"
 """The key that names a row of a table (a detector, a text encoder); the other keys beside it are that row's options."""
@@ -23,6 +24,24 @@ def merged(base: Any, override: Any) -> Any:
     return {**base, **{key: merged(base[key], value) if key in base else value for key, value in override.items()}}
 
 
+def forget_other_rows(older: DictConfig, newer: Mapping[Any, Any]) -> None:
+    """Drop from `older` the options of rows that `newer` replaces by other ones, in place.
+
+    For files that Kedro joins before `merged` sees them: those of a parent environment, and values of --params.
+    """
+    for key, value in newer.items():
+        if key not in older or OmegaConf.is_interpolation(older, key) or not isinstance(older[key], DictConfig):
+            continue
+        if not isinstance(value, Mapping | DictConfig):
+            continue
+        row, wanted = older[key], value.get(ROW_KEY)
+        if ROW_KEY in row and wanted is not None and row[ROW_KEY] != wanted:
+            for option in [name for name in row if name != ROW_KEY]:
+                del row[option]
+        else:
+            forget_other_rows(row, value)
+
+
 PARENT_KEY = "extends"
 """In globals.yml of an environment: the folder of conf/ that it starts from, itself on top of conf/base."""
 
@@ -37,9 +56,13 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
         """Files of base, files of the environment with those of its parent before them, and where they lie."""
         base, env, base_path, env_path, seen = super()._read_raw_config(key)
         parent = self._parent(env_path) if env_path != base_path else None
-        if parent is None:
-            return base, env, base_path, env_path, seen
-        inherited = self._read_dir_configs(parent, self.config_patterns[key], key, seen)
+        inherited = self._read_dir_configs(parent, self.config_patterns[key], key, seen) if parent else {}
+        if key == "parameters":
+            for older in inherited.values():
+                for newer in env.values():
+                    forget_other_rows(older, newer)
+            for older in (*base.values(), *inherited.values(), *env.values()):
+                forget_other_rows(older, self.runtime_params or {})
         return base, {**inherited, **env}, base_path, env_path, seen
 
     def _parent(self, env_path: str) -> str | None:

@@ -15,6 +15,8 @@ from crqat_pipeline.recipes.specs import DataPrepSpec, NamedBuilderSpec, RunSpec
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.text_encoders.table import ComposedSpec, PrecomputedSpec, TextEncoderSpec
 
+SIZE_KEY = "image_size_px"
+
 
 def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[str]:
     """One line per fault, under its dotted path. parameters: valid ones; used: sections that this run asks for.
@@ -43,6 +45,20 @@ def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[st
             prepare(detector, QuantSpec.model_validate(parameters["quantization"]))
         except ValueError as error:
             yield f"quantization: {error}"
+    yield from _sides({section: parameters[section] for section in used if section in parameters}, row.name, detector)
+
+
+def _sides(sections: Mapping[str, Any], name: str, detector: OpenVocabularyDetector, path: str = "") -> Iterator[str]:
+    """Every image_size_px, wherever it stands, is a multiple of the detector's size divisor."""
+    divisor = detector.size_divisor
+    for key, value in sections.items():
+        if isinstance(value, Mapping):
+            yield from _sides(value, name, detector, f"{path}{key}.")
+        elif key == SIZE_KEY and isinstance(value, int) and value % divisor:
+            yield (
+                f"{path}{key}: sides of images are multiples of {divisor} px for {name}; got {value}. Use "
+                f"{max(1, round(value / divisor)) * divisor}."
+            )
 
 
 def _widths(spec: DataPrepSpec, name: str, detector: OpenVocabularyDetector) -> Iterator[str]:

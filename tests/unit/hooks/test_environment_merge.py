@@ -83,3 +83,35 @@ def test_a_parent_that_is_missing_or_has_a_parent_is_refused(loader):
         loader(FILES | {"large/globals": {"extends": "shard"}}, "large")["parameters"]
     with pytest.raises(MissingConfigException, match="extends large, which must not extend another"):
         loader(FILES | {"larger/globals": {"extends": "large"}}, "larger")["parameters"]
+
+
+def test_options_of_a_parents_row_do_not_leak_past_another_name(loader):
+    files = {
+        "base/parameters": {
+            "detector": {"name": "a", "options": {"of_a": 1}},
+            "encoders": {"e": {"name": "x", "of_x": 1}},
+        },
+        "mid/globals": {"data_root": "mid"},
+        "mid/parameters": {
+            "detector": {"name": "b", "options": {"of_b": 2}},
+            "encoders": {"e": {"name": "y", "of_y": 2}},
+        },
+        "low/globals": {"extends": "mid"},
+        "low/parameters": {"detector": {"name": "c"}, "encoders": {"e": {"name": "z", "of_z": 3}}},
+        "local/parameters": {},
+    }
+    found = loader(files, "low")["parameters"]
+    assert found["detector"] == {"name": "c"}
+    assert found["encoders"] == {"e": {"name": "z", "of_z": 3}}
+
+
+def test_a_name_on_the_command_line_replaces_the_row(loader):
+    files = {
+        "base/parameters": {"detector": {"name": "a", "options": {"of_a": 1}}},
+        "mid/globals": {"data_root": "mid"},
+        "mid/parameters": {"detector": {"name": "b", "options": {"of_b": 2}}},
+        "local/parameters": {},
+    }
+    made = loader(files, "mid")
+    made.runtime_params = {"detector": {"name": "c"}}
+    assert made["parameters"]["detector"] == {"name": "c"}

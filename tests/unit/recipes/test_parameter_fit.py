@@ -37,6 +37,14 @@ def test_a_misfit_is_named_by_its_path(changed, path):
     assert fault.startswith(f"{path}: ")
 
 
+def test_a_side_that_the_detector_does_not_take_is_named_with_the_nearest_that_it_does():
+    (fault,) = misfits(parameters(teacher={"loader": {"image_size_px": 100}}), USED | {"teacher"})
+    assert fault == (
+        "teacher.loader.image_size_px: sides of images are multiples of 32 px for yolo_world_open_shapes; got 100. "
+        "Use 96."
+    )
+
+
 def test_sections_that_the_run_does_not_ask_for_are_left_alone():
     assert list(misfits(parameters(detector={"name": "zzz"}), {"quantization"})) == []
 
