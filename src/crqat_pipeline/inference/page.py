@@ -40,7 +40,7 @@ def answer(
     chosen = split_prompts(prompts) if prompts.strip() else None
     bank = predictor.text_bank(chosen)
     start = time.perf_counter()
-    found = predictor.predict([upright], chosen, None, threshold, max_detections)[0]
+    found = predictor.predict([upright], bank, None, threshold, max_detections)[0]
     milliseconds = 1000 * (time.perf_counter() - start)
     rows = [
         [bank.prompts[label], round(score, 3), *(round(side, 1) for side in box)]

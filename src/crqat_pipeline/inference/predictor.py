@@ -103,7 +103,7 @@ class Predictor:
     def predict(
         self,
         images: ImageSource | Sequence[ImageSource],
-        prompts: Sequence[str] | None = None,
+        prompts: Sequence[str] | TextBank | None = None,
         vocabulary: str | Path | None = None,
         score_threshold: float = 0.3,
         max_detections: int = 100,
@@ -112,12 +112,13 @@ class Predictor:
         """One Detections per image: boxes_M4 in pixels of the upright original, labels_M rows of `text_bank`.
 
         images: a path, PIL image or array, or a list of them. prompts and vocabulary: see `text_bank`; both may change
-        between calls. score_threshold: a probability. Raises ImageError for an image that cannot be read, ValueError
+        between calls. What `text_bank` returned stands for its prompts, which are then not embedded again: give it where
+        the same prompts are asked of many images one by one. score_threshold: a probability. Raises ImageError for an image that cannot be read, ValueError
         for prompts, thresholds or counts that do not fit.
         """
         if isinstance(images, (str, Path)) or not isinstance(images, Sequence):
             images = [images]
-        bank = self.text_bank(prompts, vocabulary)
+        bank = prompts if isinstance(prompts, TextBank) else self.text_bank(prompts, vocabulary)
         results: list[Detections] = []
         for start in range(0, len(images), batch_size):
             chunk = images[start : start + batch_size]

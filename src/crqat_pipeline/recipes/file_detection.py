@@ -61,9 +61,7 @@ class Question:
         return {"model": str(self.model), "prompts": list(self.bank.prompts)}
 
     def ask(self, image: Image.Image) -> Detections:
-        return self.predictor.predict(
-            [image], self.prompts, self.vocabulary, self.score_threshold, self.max_detections
-        )[0]
+        return self.predictor.predict([image], self.bank, None, self.score_threshold, self.max_detections)[0]
 
     def digest(self) -> str:
         """Two commands that find the same things in the same files have the same."""

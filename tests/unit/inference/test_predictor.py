@@ -53,6 +53,23 @@ def test_known_and_new_prompts_mix_when_an_encoder_is_there():
     assert model.texts[0].tolist() == [[5, 0, 0, 0], [1, 0, 0, 0]]
 
 
+def test_a_resolved_bank_is_not_embedded_again():
+    asked: list[list[str]] = []
+
+    class CountingEncoder(EchoEncoder):
+        def encode(self, prompts):
+            asked.append(list(prompts))
+            return super().encode(prompts)
+
+    model = FixedModel()
+    predictor = Predictor(model, text_encoder=CountingEncoder())
+    bank = predictor.text_bank(["zebra", "red lamp"])
+    for _ in range(5):
+        predictor.predict(Image.new("RGB", (9, 9)), bank)
+    assert asked == [["zebra"]]
+    assert all(texts.tolist() == [[5, 0, 0, 0], [1, 0, 0, 0]] for texts in model.texts)
+
+
 def test_a_folded_vocabulary_answers_for_its_own_prompts_only():
     predictor = Predictor(FixedModel(text_bank=None, fixed_prompts=("cat", "dog")))
     image = Image.new("RGB", (64, 64))
