@@ -112,9 +112,9 @@ class Predictor:
         """One Detections per image: boxes_M4 in pixels of the upright original, labels_M rows of `text_bank`.
 
         images: a path, PIL image or array, or a list of them. prompts and vocabulary: see `text_bank`; both may change
-        between calls. What `text_bank` returned stands for its prompts, which are then not embedded again: give it where
-        the same prompts are asked of many images one by one. score_threshold: a probability. Raises ImageError for an image that cannot be read, ValueError
-        for prompts, thresholds or counts that do not fit.
+        between calls. What `text_bank` returned stands for its prompts, which are then not embedded again: give it
+        where the same prompts are asked of many images one by one. score_threshold: a probability. Raises ImageError
+        for an image that cannot be read, ValueError for prompts, thresholds or counts that do not fit.
         """
         if isinstance(images, (str, Path)) or not isinstance(images, Sequence):
             images = [images]
