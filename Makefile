@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
   $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
-EXTRAS ?= dev,onnx,openvino,demo
+EXTRAS ?= dev,onnx,openvino,demo,omdet
 VENV ?= .venv
 ENV ?= local
 PARAMS ?=

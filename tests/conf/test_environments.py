@@ -6,8 +6,8 @@ from kedro.framework.project import pipelines
 from tests.support.dvc_agreement import load_catalog, stage_pipelines
 
 PAPER_SCALE = ("yolo_world_m", "yolo_world_l", "yolo_world_x")
-ROOTS = {"base": "data", "local": "data", "smoke": "data/smoke", "coco_mini": "data/coco_mini"} | {
-    env: f"data/{env}" for env in PAPER_SCALE
+ROOTS = {"base": "data", "local": "data"} | {
+    env: f"data/{env}" for env in ("smoke", "omdet_smoke", "coco_mini", "omdet_turbo_tiny", *PAPER_SCALE)
 }
 PARENTS = {"yolo_world"}
 """Folders that other environments extend; they are not run themselves."""
@@ -98,6 +98,18 @@ def test_paper_scale_is_the_recipe_of_the_paper(project, env):
         "box_weight": 7.5 * passes,
         "dfl_weight": 1.5 * passes,
     }
+
+
+def test_the_paper_scale_of_omdet_turbo_is_the_same_recipe_on_another_detector(project):
+    omdet, yolo = (load_catalog(project, env) for env in ("omdet_turbo_tiny", "yolo_world_l"))
+    assert (omdet.load("params:detector").name, omdet.load("params:detector").options) == ("omdet_turbo_tiny", {})
+    assert omdet.load("params:teacher").weights == "hf://omlab/omdet-turbo-swin-tiny-hf/model.safetensors"
+    assert set(omdet.load("params:data_prep").text_encoders) >= {"omdet_turbo"}
+    for name in ("stage1_backbone", "stage2_neck_head"):
+        ours, theirs = (catalog.load(f"params:{name}.train") for catalog in (omdet, yolo))
+        assert ours.distillation == theirs.distillation
+        assert ours.loader.batch_size * ours.optimization.accumulation_steps == 48
+        assert ours.optimization.learning_rate == theirs.optimization.learning_rate
 
 
 def test_paper_scale_data_moves_with_one_parameter(project):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,8 +47,9 @@ class DetectorFamily:
     the row's options as keywords and raises ValueError for one that does not fit; a heavy library is imported inside.
     tested: (detector name, options) that the contract test runs for real: small ones.
     meta_tested: further ones that run on the meta device only. read_weights: `crqat weights`; raises WeightsRefused for
-    a file that is not the family's. extra: of pyproject.toml, if the family needs one. package: the distribution that
-    brings the row, for families outside this package; set when the row is found.
+    a file that is not the family's. extra: of pyproject.toml, if the family needs one. modules: what that extra brings,
+    by the name of its import. package: the distribution that brings the row, for families outside this package; set
+    when the row is found.
     """
 
     name: str
@@ -56,4 +58,19 @@ class DetectorFamily:
     meta_tested: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     read_weights: WeightReader | None = None
     extra: str | None = None
+    modules: tuple[str, ...] = ()
     package: str | None = None
+
+    @property
+    def missing_modules(self) -> tuple[str, ...]:
+        """Those of `modules` that are not installed here."""
+        return tuple(name for name in self.modules if find_spec(name) is None)
+
+    def check_installed(self) -> None:
+        """Raises ValueError that names the extra for a family whose modules are missing; its builders call this."""
+        if self.missing_modules:
+            raise ValueError(
+                f"Detectors of the family {self.name!r} need {' and '.join(self.modules)}; "
+                f"{' and '.join(self.missing_modules)} cannot be found. Install the extra: "
+                f"pip install 'crqat-pipeline[{self.extra}]'."
+            )

@@ -85,6 +85,14 @@ class OpenVocabularyDetector(nn.Module, ABC):
         """(B, N, 2): x, y in pixels where each region looks; of its box unless the family knows better."""
         return (output.boxes_BN4[..., :2] + output.boxes_BN4[..., 2:]) / 2
 
+    def in_order_of(self, output: DetectorOutput, reference: DetectorOutput) -> DetectorOutput:
+        """`output` with its regions in the order of those of `reference`, another detector's answer to the same images.
+
+        Distillation and alignment compare region n with region n. The output itself where regions have fixed places;
+        families whose regions have none say which of theirs answers for which.
+        """
+        return output
+
     def level_strides(self) -> tuple[int, ...]:
         """Strides in pixels of the pyramid whose cells are the regions, level by level and row by row.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from crqat_pipeline.detectors.dosod.family import DOSOD
 from crqat_pipeline.detectors.family import DetectorFamily
+from crqat_pipeline.detectors.omdet_turbo.family import OMDET_TURBO
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.detectors.yolo_world.family import YOLO_WORLD
 from crqat_pipeline.runtime.lookup import look_up
@@ -24,7 +25,9 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE_GROUP = "crqat_pipeline.detectors"
 
-FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType({row.name: row for row in (YOLO_WORLD, DOSOD)})
+FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType(
+    {row.name: row for row in (YOLO_WORLD, DOSOD, OMDET_TURBO)}
+)
 
 
 def detector_families() -> Mapping[str, DetectorFamily]:

@@ -42,5 +42,5 @@ def align_students(
         positives = teacher.assign(expected, batch.targets)
         for name, student in students.items():
             got = student.to(device).eval()(batch.images_B3HW, batch.text_embeddings)
-            groups[name] += group_alignments(expected, got, positives)
+            groups[name] += group_alignments(expected, student.in_order_of(got, expected), positives)
     return {name: summarize_alignment(found) for name, found in groups.items()}

@@ -17,7 +17,8 @@ class DetectorOutput:
     """The raw answer of any detector family.
 
     class_logits_BNK: score logits. boxes_BN4: pixel xyxy of the input image. region_embeddings_BND: the
-    embeddings that are compared with text (before normalization). text_embeddings: (K, D) or (B, K, D) as given.
+    embeddings that are compared with text (before normalization). text_embeddings: (K, D) or (B, K, D), what these are
+    compared with: as given, or projected by a family that compares in a space of its own.
     features: named feature maps of backbone and neck, filled on request only. box_bins_BN4R: logits over the distance
     of each side (left, top, right, bottom), of families that predict a distribution.
     family: tensors that only the detector's own loss and assigner read.

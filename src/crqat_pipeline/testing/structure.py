@@ -21,8 +21,12 @@ def check_shapes(detector: OpenVocabularyDetector) -> None:
     num_regions = output.boxes_BN4.shape[1]
     assert output.class_logits_BNK.shape == (2, num_regions, 5), "class_logits_BNK is (B, N, K)"
     assert output.boxes_BN4.shape == (2, num_regions, 4), "boxes_BN4 is (B, N, 4)"
-    expected = (2, num_regions, detector.embedding_dim)
-    assert output.region_embeddings_BND.shape == expected, "region_embeddings_BND is (B, N, D)"
+    expected = (2, num_regions, output.text_embeddings.shape[-1])
+    assert output.region_embeddings_BND.shape == expected, (
+        "region_embeddings_BND is (B, N, D), D that of the output's texts"
+    )
+    assert output.text_embeddings.shape[:2] == (2, 5), "text_embeddings are (B, K, D) for texts (B, K, D)"
+    assert shared.text_embeddings.shape[:1] == (5,), "text_embeddings are (K, D) for texts (K, D)"
     assert shared.class_logits_BNK.shape == (2, num_regions, 5), "texts (K, D) are shared by the images"
     names = (*detector.backbone_feature_names, *detector.neck_feature_names)
     assert tuple(output.features) == names, f"features are {names} in this order; got {tuple(output.features)}"

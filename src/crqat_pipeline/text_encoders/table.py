@@ -11,6 +11,8 @@ from crqat_pipeline.runtime.lookup import look_up
 from crqat_pipeline.text_encoders.cache import CachedTextEncoder
 from crqat_pipeline.text_encoders.protocol import TextEncoder
 
+RELEASED = "omlab/omdet-turbo-swin-tiny-hf"
+
 
 class ComposedSpec(BaseModel):
     """The embedded benchmark's encoder: orthonormal word vectors, composed."""
@@ -61,12 +63,29 @@ class OpenClipSpec(BaseModel):
         return load_clip_text_encoder(self.model_name, self.pretrained, self.normalize, self.quick_gelu)
 
 
-TextEncoderSpec = Annotated[ComposedSpec | PrecomputedSpec | OpenClipSpec, Field(discriminator="name")]
+class OmDetTurboTextSpec(BaseModel):
+    """The text encoder that was trained with the released OmDet-Turbo; the extra omdet brings it."""
 
-TEXT_ENCODERS: dict[str, type[ComposedSpec] | type[PrecomputedSpec] | type[OpenClipSpec]] = {
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Literal["omdet_turbo"] = "omdet_turbo"
+    source: str = Field(RELEASED, description="owner/repository of the hub, or a folder with its files.")
+
+    def build(self) -> TextEncoder:
+        from crqat_pipeline.text_encoders.omdet_tower import load_omdet_text_encoder
+
+        return load_omdet_text_encoder(self.source)
+
+
+TextEncoderSpec = Annotated[
+    ComposedSpec | PrecomputedSpec | OpenClipSpec | OmDetTurboTextSpec, Field(discriminator="name")
+]
+
+TEXT_ENCODERS: dict[str, type[ComposedSpec] | type[PrecomputedSpec] | type[OpenClipSpec] | type[OmDetTurboTextSpec]] = {
     "composed": ComposedSpec,
     "precomputed": PrecomputedSpec,
     "open_clip": OpenClipSpec,
+    "omdet_turbo": OmDetTurboTextSpec,
 }
 
 

@@ -52,7 +52,8 @@ class DistillationTask:
         task = self.detector.loss(student, batch.targets) if self.spec.task_weight > 0 else {}
         if self.spec.task_weight != 1:
             task = {name: self.spec.task_weight * loss for name, loss in task.items()}
-        return task | distillation_losses(self.spec, student, teacher)
+        compared = student if teacher.output is None else self.detector.in_order_of(student, teacher.output)
+        return task | distillation_losses(self.spec, compared, teacher)
 
     @torch.no_grad()
     def _teacher_view(self, batch: DetectionBatch) -> TeacherView:

@@ -10,7 +10,8 @@ from crqat_pipeline.detectors.weights.download import cached_file
 from crqat_pipeline.recipes.dry_run.report import DryRunReport
 from crqat_pipeline.recipes.dry_run.subject import DryRunSubject
 from crqat_pipeline.runtime.seeding import derive_seed
-from crqat_pipeline.text_encoders.table import OpenClipSpec, PrecomputedSpec, TextEncoderSpec
+from crqat_pipeline.text_encoders.omdet_tower import local_weights
+from crqat_pipeline.text_encoders.table import OmDetTurboTextSpec, OpenClipSpec, PrecomputedSpec, TextEncoderSpec
 
 
 def build_teacher(subject: DryRunSubject, report: DryRunReport) -> OpenVocabularyDetector | None:
@@ -81,6 +82,14 @@ def _encoder_state(name: str, spec: TextEncoderSpec, report: DryRunReport) -> st
         if line not in report.missing:
             report.missing.append(line)
         return f"{spec.model_name}, weights MISSING"
+    if isinstance(spec, OmDetTurboTextSpec) and local_weights(spec.source) is None:
+        line = (
+            f"data_prep.text_encoders.{name}: the files of {spec.source} are not on this machine (fetched at the first "
+            "run; without a network set `source` to a folder)"
+        )
+        if line not in report.missing:
+            report.missing.append(line)
+        return f"{spec.source} MISSING"
     try:
         encoder = spec.build()
     except (ValueError, OSError) as error:

@@ -1,0 +1,1 @@
+"""OmDet-Turbo: a query-based open-vocabulary detector made of the modules of Hugging Face transformers."""
