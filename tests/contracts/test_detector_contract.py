@@ -16,6 +16,13 @@ ROWS = [(family, *row) for family in FAMILIES.values() for row in family.tested]
 META_ROWS = [*ROWS, *((family, *row) for family in FAMILIES.values() for row in family.meta_tested)]
 
 
+@pytest.fixture(autouse=True)
+def _is_installed(request: pytest.FixtureRequest) -> None:
+    family = request.node.callspec.params.get("family") if hasattr(request.node, "callspec") else None
+    if family is not None and family.missing_modules:
+        pytest.skip(f"the extra {family.extra} is not installed: no {' and '.join(family.missing_modules)}")
+
+
 def _id(value: object) -> str:
     if isinstance(value, Mapping):
         return ",".join(f"{key}={one}" for key, one in value.items()) or "defaults"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from transformers import CLIPTextConfig, OmDetTurboConfig, OmDetTurboForObjectDetection
 
+from crqat_pipeline.detectors.omdet_turbo.sizes import spec_of
 
-def released_model(spec):
-    """OmDetTurboForObjectDetection of these widths, in eval mode, with random weights that tell cells apart."""
+
+def released_model(**changes):
+    """OmDetTurboForObjectDetection of the small detector's widths, in eval mode, with random weights."""
+    spec = spec_of("omdet_turbo_open_shapes", **changes)
     text = CLIPTextConfig(
         hidden_size=spec.embedding_dim, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2
     )

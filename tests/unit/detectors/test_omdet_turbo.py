@@ -29,7 +29,7 @@ SMALL = "omdet_turbo_open_shapes"
 def saved(tmp_path_factory):
     """A small OmDetTurboForObjectDetection and the folder that it was saved to."""
     torch.manual_seed(0)
-    model = released_model(spec_of(SMALL))
+    model = released_model()
     folder = tmp_path_factory.mktemp("omdet")
     model.save_pretrained(folder)
     return model, folder

@@ -74,6 +74,15 @@ def test_an_environment_starts_from_the_one_it_extends(loader):
     assert loader({"large/parameters": {"train": {"rate": 9}}}, "large")["parameters"]["train"]["rate"] == 9
 
 
+def test_a_row_that_the_environment_names_leaves_the_parents_options_out(loader):
+    parent = {"detector": {"name": "${globals:size}", "options": {"version": 1}}, "run": {"seed": 3}}
+    own = {"detector": {"name": "other", "options": {}}}
+    files = FILES | {"shared/parameters": parent, "large/parameters_own": own}
+    parameters = loader(files, "large")["parameters"]
+    assert parameters["detector"] == {"name": "other", "options": {}}
+    assert parameters["run"]["seed"] == 3
+
+
 def test_an_environment_without_a_parent_is_as_before(loader):
     assert loader(FILES | {"small/globals": {}}, "small")["parameters"] == {"train": {"steps": 1, "rate": 0.5}}
 

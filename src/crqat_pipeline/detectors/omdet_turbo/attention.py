@@ -64,12 +64,12 @@ class SampledProduct(nn.Module):
         num_images, _, num_heads, width = value_BSMC.shape
         grids = 2 * locations_BQMLP2 - 1
         sampled = []
-        levels = value_BSMC.split([height * width for height, width in spatial_shapes_list], dim=1)
+        levels = torch.split(value_BSMC, [height * width for height, width in spatial_shapes_list], dim=1)
         for level, (map_BsMC, (height, width_cells)) in enumerate(zip(levels, spatial_shapes_list, strict=True)):
             map_XCHW = map_BsMC.permute(0, 2, 3, 1).reshape(num_images * num_heads, width, height, width_cells)
             grid_XQP2 = grids[:, :, :, level].transpose(1, 2).flatten(0, 1)
             sampled.append(functional.grid_sample(map_XCHW, grid_XQP2, padding_mode="zeros", align_corners=False))
-        values_BMCQP = torch.cat(sampled, dim=-1).unflatten(0, (num_images, num_heads))
+        values_BMCQP = torch.unflatten(torch.cat(sampled, dim=-1), 0, (num_images, num_heads))
         values_BMQPC = self.value_operand(values_BMCQP.permute(0, 1, 3, 4, 2))
         weights_BMQ1P = self.weight_operand(weights_BQMLP.flatten(3).transpose(1, 2)).unsqueeze(3)
         mixed_BMQC = torch.matmul(weights_BMQ1P, values_BMQPC).squeeze(3)
@@ -104,7 +104,7 @@ class MultiHeadAttention(nn.Module):
         return (self.out_proj(mixed_BMQC.transpose(1, 2).flatten(2)),)
 
     def _split(self, rows_BQG: Tensor) -> Tensor:
-        return rows_BQG.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        return torch.unflatten(rows_BQG, 2, (self.num_heads, -1)).transpose(1, 2)
 
 
 class WindowAttention(nn.Module):

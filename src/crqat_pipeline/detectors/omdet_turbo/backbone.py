@@ -5,6 +5,8 @@ Shape letters: B images, 3 RGB, H W pixels, h w cells, C channels.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from crqat_pipeline.detectors.omdet_turbo.attention import with_quantizable_attention
@@ -24,7 +26,7 @@ class Backbone(nn.Module):
         super().__init__()
         import timm
 
-        self.body = timm.create_model(
+        self.body: Any = timm.create_model(
             ARCHITECTURE,
             pretrained=False,
             features_only=True,

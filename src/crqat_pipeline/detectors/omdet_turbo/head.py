@@ -46,6 +46,16 @@ class QueryAnswers:
 class Head(nn.Module):
     """Takes over the children of `decoder`, an OmDetTurboDecoder."""
 
+    channel_projection_layers: nn.ModuleList
+    layers: nn.ModuleList
+    encoder_vision_features: nn.Module
+    encoder_class_head: nn.Module
+    encoder_bbox_head: Any
+    query_position_head: Any
+    decoder_class_head: nn.ModuleList
+    decoder_bbox_head: Any
+    task_encoder: nn.Module
+
     def __init__(self, decoder: Any, num_queries: int, embedding_dim: int) -> None:
         super().__init__()
         for name, child in list(decoder.named_children()):
@@ -99,7 +109,8 @@ class Head(nn.Module):
     def _task(self) -> Tensor:
         """(T, C)."""
         tokens_TD = self.task_encoder(self.task_tokens)
-        projected: Tensor = self.task_project(tokens_TD) if hasattr(self, "task_project") else tokens_TD
+        project = getattr(self, "task_project", None)  # absent where D = C
+        projected: Tensor = tokens_TD if project is None else project(tokens_TD)
         return projected
 
 

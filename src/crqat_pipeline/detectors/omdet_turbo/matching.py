@@ -19,7 +19,8 @@ EPS = 1e-8
 
 def corners(boxes: Tensor) -> Tensor:
     """x1, y1, x2, y2 of boxes (..., 4)."""
-    return box_convert(boxes, "cxcywh", "xyxy")
+    converted: Tensor = box_convert(boxes, "cxcywh", "xyxy")
+    return converted
 
 
 @torch.no_grad()
@@ -33,7 +34,8 @@ def matching_costs(
     distance_NO = torch.cdist(boxes_N4.float(), objects_O4.float(), p=1)
     overlap_NO = generalized_box_iou(corners(boxes_N4.float()), corners(objects_O4.float()))
     cost_NO = spec.class_cost * (positive_NO - negative_NO) + spec.box_cost * distance_NO
-    return cost_NO - spec.giou_cost * overlap_NO
+    total_NO: Tensor = cost_NO - spec.giou_cost * overlap_NO
+    return total_NO
 
 
 def match_one_to_one(cost_NO: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,4 +62,5 @@ def match_best(cost_NO: Tensor, per_object: int) -> tuple[Tensor, Tensor]:
 
 def overlaps(boxes_P4: Tensor, objects_P4: Tensor) -> Tensor:
     """IoU of each pair, in [0, 1]."""
-    return box_iou(corners(boxes_P4), corners(objects_P4)).diagonal().clamp(0, 1)
+    overlap_P: Tensor = box_iou(corners(boxes_P4), corners(objects_P4)).diagonal().clamp(0, 1)
+    return overlap_P
