@@ -114,7 +114,8 @@ else:
 def distillation_losses(spec: Objective, student: DetectorOutput, teacher: TeacherView) -> dict[str, Tensor]:
     """Weighted scalar losses by name; student and teacher must hold what the spec's needs_… say.
 
-    Their regions are compared in the order they have (OpenVocabularyDetector.in_order_of). Raises ValueError where two losses give a scalar of one name.
+    Their regions are compared in the order they have (OpenVocabularyDetector.in_order_of). Raises
+    ValueError where two losses give a scalar of one name.
     """
     weighted: dict[str, Tensor] = {}
     for loss, section in spec.switched_on():
