@@ -25,9 +25,7 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE_GROUP = "crqat_pipeline.detectors"
 
-FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType(
-    {row.name: row for row in (YOLO_WORLD, DOSOD, OMDET_TURBO)}
-)
+FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType({row.name: row for row in (YOLO_WORLD, DOSOD, OMDET_TURBO)})
 
 
 def detector_families() -> Mapping[str, DetectorFamily]:
