@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from kedro.io import DatasetError
 
 from crqat_pipeline.catalog_io.given import GivenOrMade
-from crqat_pipeline.catalog_io.json_text import read
+
+if TYPE_CHECKING:
+    from crqat_pipeline.detection_data.annotation_file import AnnotationFile
+    from crqat_pipeline.detection_data.annotation_records import ReadingRules
 
 
-class AnnotationsDataset(GivenOrMade[dict[str, Any], dict[str, Any]]):
-    """A JSON object in COCO or LVIS layout; its content is checked by detection_data, not here."""
+class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
+    """A JSON object in COCO or LVIS layout, gzipped or not.
 
-    def write(self, data: dict[str, Any]) -> None:
+    load() gives an AnnotationFile: sound records in one spelling, and the faults of the others, which are raised when
+    its records are used. reading: fields of FaultyBoxSpec, what is done about faulty boxes.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str | None,
+        given: bool = False,
+        reading: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(filepath=filepath, given=given, metadata=metadata)
+        self._reading = dict(reading or {})
+
+    def write(self, data: Mapping[str, Any]) -> None:
         with self.replacing() as temporary:
-            temporary.write_text(json.dumps(data, separators=(",", ":")), encoding="utf-8")
+            temporary.write_text(json.dumps(dict(data), separators=(",", ":")), encoding="utf-8")
 
-    def load(self) -> dict[str, Any]:
+    def load(self) -> AnnotationFile:
+        from crqat_pipeline.detection_data.annotation_file import AnnotationFile, read_json_annotations
+        from crqat_pipeline.runtime.json_file import JsonFileError
+
         path = self.existing_path()
         if path.is_dir():
             raise DatasetError(f"An annotation file must be a JSON file; {path} is a folder. Name the file in it.")
-        data = read(path, "An annotation file")
-        if not isinstance(data, dict):
-            raise DatasetError(
-                f"An annotation file must hold a JSON object with images, annotations and categories; {path} "
-                f"holds a {type(data).__name__}."
-            )
-        return data
+        try:
+            return AnnotationFile(read_json_annotations(path), str(path), self._rules())
+        except JsonFileError as error:
+            raise DatasetError(str(error)) from error
+
+    def _rules(self) -> ReadingRules:
+        from pydantic import ValidationError
+
+        from crqat_pipeline.detection_data.annotation_records import ReadingRules
+        from crqat_pipeline.detection_data.faulty_boxes import FaultyBoxSpec
+
+        try:
+            return ReadingRules(FaultyBoxSpec.model_validate(self._reading))
+        except ValidationError as error:
+            raise DatasetError(f"The catalog describes the reading of {self.path} wrongly: {error}") from error

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from crqat_pipeline.detection_data.image_folder import ImageFolder
+    from crqat_pipeline.detection_data.image_reading import ExifOrientation
 
 
 class RenderedImages(Protocol):
@@ -28,7 +29,10 @@ class RenderedImages(Protocol):
 
 
 class ImageFolderDataset(GivenOrMade["RenderedImages", "ImageFolder"]):
-    """save() renders what is missing or damaged, with `workers` processes; load() gives an ImageFolder."""
+    """save() renders what is missing or damaged, with `workers` processes; load() gives an ImageFolder.
+
+    exif_orientation: "apply" turns photographs upright; "ignore" is for boxes that were drawn on the pixels as stored.
+    """
 
     def __init__(
         self,
@@ -36,10 +40,13 @@ class ImageFolderDataset(GivenOrMade["RenderedImages", "ImageFolder"]):
         filepath: str | None,
         given: bool = False,
         workers: int = 2,
+        exif_orientation: ExifOrientation = "apply",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(filepath=filepath, given=given, metadata=metadata)
-        self._workers = workers
+        if exif_orientation not in ("apply", "ignore"):
+            raise DatasetError(f"exif_orientation is apply or ignore; got {exif_orientation!r}.")
+        self._workers, self._exif_orientation = workers, exif_orientation
 
     def write(self, data: RenderedImages) -> None:
         from crqat_pipeline.detection_data.image_writer import write_images
@@ -52,4 +59,4 @@ class ImageFolderDataset(GivenOrMade["RenderedImages", "ImageFolder"]):
         path = self.existing_path()
         if not path.is_dir():
             raise DatasetError(f"Images must lie in a folder; {path} is a file. Name the folder that holds it.")
-        return ImageFolder(path)
+        return ImageFolder(path, self._exif_orientation)

@@ -1,21 +1,22 @@
-"""Everything that can be wrong with annotations, found before training starts."""
+"""Everything that can be wrong with annotations and their images, found before training starts."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
-
-from pydantic import ValidationError
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
-from crqat_pipeline.detection_data.annotation_file import RECORDS, SECTIONS, image_file_name
-from crqat_pipeline.detection_data.image_folder import ImageFileError, ImageFolder
+from crqat_pipeline.detection_data.annotation_file import AnnotationFile, image_file_name, is_federated
+from crqat_pipeline.detection_data.annotation_records import ReadingRules, read_records
+from crqat_pipeline.detection_data.image_folder import ImageFolder
+from crqat_pipeline.detection_data.image_reading import ImageError
 from crqat_pipeline.runtime.progress import progress
 
 Record = Mapping[str, Any]
+Role = Literal["training", "validation", "lvis", "any"]
+"""What a file is for. lvis: scored by LVIS rules. validation: scored by COCO rules. any: nothing is asked beyond."""
 
 DECODING_THREADS = 2
 
@@ -39,67 +40,113 @@ class AnnotationSummary:
         )
 
 
-def _well_formed(annotations: Record, section: str, faults: list[Fault]) -> list[dict[str, Any]]:
-    """The records of a section that have the required fields; the others become faults."""
-    rows = annotations.get(section)
-    if not isinstance(rows, list):
-        faults.append(Fault("missing section", f"'{section}' must be a list; got {type(rows).__name__}"))
-        return []
-    try:
-        return list(RECORDS[section].validate_python(rows))
-    except ValidationError as error:
-        broken: set[int] = set()
-        for detail in error.errors(include_url=False):
-            index, *path = detail["loc"]
-            broken.add(int(index))
-            where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-            text = f"{section}[{index}]{where}: {detail['msg'].lower()}; got {detail['input']!r:.80}"
-            faults.append(Fault("malformed record", text))
-        kept = [row for index, row in enumerate(rows) if index not in broken]
-        return list(RECORDS[section].validate_python(kept))
+@dataclass(frozen=True)
+class Examined:
+    """What one file holds, what is wrong with it, and what was repaired or left out (reason -> count and first)."""
+
+    summary: AnnotationSummary
+    faults: tuple[Fault, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def _id_faults(records: Sequence[Record], what: str) -> Iterator[Fault]:
-    for number, count in Counter(record["id"] for record in records).items():
-        if count > 1:
-            yield Fault("duplicate id", f"{what} id {number} occurs {count} times; ids must be unique")
+def examine(annotations: Record, images: ImageFolder, role: Role = "any", *, decode_images: bool = True) -> Examined:
+    """Look at every record and every image file; nothing is raised.
+
+    decode_images also decodes every file and finds truncated ones and wrong sizes (off: names only).
+    """
+    records = annotations.records if isinstance(annotations, AnnotationFile) else read_records(annotations)
+    content = records.content
+    sound = {name: [one for one in _rows(content, name) if isinstance(one, Mapping)] for name in _SECTIONS}
+    image_records, boxes, categories = sound.values()
+    faults = [*records.faults, *_repeated_boxes(boxes), *_role_faults(content, boxes, role)]
+    faults += _image_faults(image_records, images, decode_images)
+    with_boxes = {box["image_id"] for box in boxes}
+    summary = AnnotationSummary(
+        num_images=len(image_records),
+        num_images_without_boxes=len({image["id"] for image in image_records} - with_boxes),
+        num_boxes=len(boxes),
+        num_crowd_boxes=sum(box.get("iscrowd", 0) for box in boxes),
+        num_categories=len(categories),
+        num_categories_with_boxes=len({box["category_id"] for box in boxes}),
+    )
+    return Examined(summary, tuple(faults), records.left_out)
 
 
-def _box_faults(
-    boxes: Sequence[Record], images: Mapping[int, Record], categories: set[int], tolerance_px: float
-) -> Iterator[Fault]:
+def check_annotations(
+    annotations: Record,
+    images: ImageFolder,
+    *,
+    federated: bool,
+    decode_images: bool = True,
+    rules: ReadingRules | None = None,
+) -> AnnotationSummary:
+    """Check a COCO or LVIS dictionary and its images; raises AnnotationError with all faults together.
+
+    Found are: malformed records, empty lists, ids that occur twice, names of two categories, boxes of unknown images or
+    categories, more faulty boxes than may be left out (see FaultyBoxSpec), image names that leave the folder, missing
+    files. federated: each image needs the two lists of categories and each category a frequency, as in LVIS.
+    """
+    given = annotations if isinstance(annotations, AnnotationFile) else AnnotationFile(annotations, rules=rules)
+    examined = examine(given, images, "lvis" if federated else "any", decode_images=decode_images)
+    if examined.faults:
+        raise AnnotationError(examined.faults)
+    return examined.summary
+
+
+_SECTIONS = ("images", "annotations", "categories")
+
+
+def _rows(content: Record, section: str) -> Sequence[Any]:
+    rows = content.get(section)
+    return rows if isinstance(rows, list) else ()
+
+
+def _repeated_boxes(boxes: Sequence[Record]) -> Iterator[Fault]:
+    counts: dict[int, int] = {}
     for box in boxes:
-        name = f"annotation {box['id']}"
-        image = images.get(box["image_id"])
-        if image is None:
-            yield Fault("unknown image", f"{name} is of image {box['image_id']}, which is not in 'images'")
-        if box["category_id"] not in categories:
-            yield Fault("unknown category", f"{name} is of category {box['category_id']}, which is not in 'categories'")
-        left, top, width, height = box["bbox"]
-        if width <= 0 or height <= 0:
-            yield Fault("empty box", f"{name}: box {box['bbox']} must have a positive width and height")
-        elif image is not None and (
-            min(left, top) < -tolerance_px
-            or left + width > image["width"] + tolerance_px
-            or top + height > image["height"] + tolerance_px
-        ):
-            size = f"{image['width']}×{image['height']}"
-            yield Fault("box outside image", f"{name}: box {box['bbox']} leaves image {image['id']} of {size} pixels")
+        counts[box["id"]] = counts.get(box["id"], 0) + 1
+    for number, count in counts.items():
+        if count > 1:
+            yield Fault("duplicate id", f"annotation id {number} occurs {count} times; ids must be unique")
 
 
-def _federated_faults(
-    images: Sequence[Record], boxes: Sequence[Record], categories: Sequence[Record]
-) -> Iterator[Fault]:
+def _role_faults(content: Record, boxes: Sequence[Record], role: Role) -> Iterator[Fault]:
+    if role == "lvis":
+        yield from _federated_faults(content, boxes)
+    elif role == "validation" and is_federated(content):
+        text = "images list negative categories: an LVIS file, where a COCO file is wanted. Name it as the LVIS file"
+        yield Fault("federated", text)
+    elif role == "training" and boxes and all(box.get("iscrowd", 0) for box in boxes):
+        yield Fault(
+            "crowds only",
+            f"all {len(boxes)} boxes are crowds (iscrowd 1), which are left out of training. Where they are single "
+            "objects with RLE masks, write iscrowd 0",
+        )
+    elif role == "training" and not boxes and isinstance(content.get("annotations"), list):
+        yield Fault("no box", "no box can be trained on: 'annotations' has none that is sound")
+
+
+def _federated_faults(content: Record, boxes: Sequence[Record]) -> Iterator[Fault]:
+    images, categories = _rows(content, "images"), _rows(content, "categories")
+    if images and not is_federated(content):
+        yield Fault(
+            "not federated",
+            "no image has 'neg_category_ids': a COCO file, where an LVIS file is wanted. An LVIS file lists for every "
+            "image the categories looked for and not found (neg_category_ids) and those not marked throughout "
+            "(not_exhaustive_category_ids), and for every category its frequency (r, c or f)",
+        )
+        return
     known = {category["id"] for category in categories}
     for category in categories:
-        if "frequency" not in category:
+        if category.get("frequency") not in ("r", "c", "f"):
             yield Fault("no frequency", f"category {category['id']} has no 'frequency' (one of r, c, f)")
     present: dict[int, set[int]] = {}
     for box in boxes:
         present.setdefault(box["image_id"], set()).add(box["category_id"])
     for image in images:
-        if "neg_category_ids" not in image:
-            yield Fault("not federated", f"image {image['id']} has no 'neg_category_ids', as LVIS requires")
+        for key in ("neg_category_ids", "not_exhaustive_category_ids"):
+            if key not in image:
+                yield Fault("not federated", f"image {image['id']} has no '{key}', as LVIS requires")
         negative = set(image.get("neg_category_ids", ()))
         for number in sorted((negative | set(image.get("not_exhaustive_category_ids", ()))) - known):
             yield Fault("unknown category", f"image {image['id']} lists category {number}, not in 'categories'")
@@ -116,59 +163,23 @@ def _image_fault(image: Record, folder: ImageFolder, decode_images: bool) -> Fau
             if folder.locate(name).is_file():
                 return None
             return Fault("image file", f"image {image['id']}: file {name!r} does not exist in {folder.root}")
-        width, height = folder.open(name).size
-    except ImageFileError as error:
+        opened = folder.open(name)
+    except ImageError as error:
         return Fault("image file", f"image {image['id']}: {error}")
-    if (width, height) == (image["width"], image["height"]):
+    annotated = image["width"], image["height"]
+    if opened.size == annotated:
         return None
-    return Fault(
-        "image size",
-        f"image {image['id']}: file {name!r} has {width}×{height} pixels, annotated are "
-        f"{image['width']}×{image['height']}",
+    text = (
+        f"image {image['id']}: file {name!r} has {opened.width}×{opened.height} pixels, annotated are "
+        f"{annotated[0]}×{annotated[1]}"
     )
+    if opened.size == annotated[::-1]:
+        hint = folder.orientation_hint(name)
+        text += f". {hint}" if hint else ""
+    return Fault("image size", text)
 
 
 def _image_faults(images: Sequence[Record], folder: ImageFolder, decode_images: bool) -> Iterator[Fault]:
     with ThreadPoolExecutor(DECODING_THREADS) as pool:
         results = pool.map(lambda image: _image_fault(image, folder, decode_images), images)
         yield from filter(None, progress(results, "checking images", len(images), "img"))
-
-
-def check_annotations(
-    annotations: Record,
-    images: ImageFolder,
-    *,
-    federated: bool,
-    decode_images: bool = True,
-    tolerance_px: float = 1.0,
-) -> AnnotationSummary:
-    """Check a COCO or LVIS dictionary and its images; raises AnnotationError with all faults together.
-
-    Found are: malformed records, empty lists, ids that occur twice, boxes of unknown images or categories, boxes
-    without area or outside their image (by more than tolerance_px), image names that leave the folder, missing
-    files. decode_images also decodes every file and finds truncated ones and wrong sizes (off: names only).
-    federated: each image needs neg_category_ids and each category a frequency, as in LVIS.
-    """
-    faults: list[Fault] = []
-    image_records, boxes, categories = (_well_formed(annotations, section, faults) for section in SECTIONS)
-    for section, what in (("categories", "category"), ("images", "image")):
-        if annotations.get(section) == []:
-            faults.append(Fault("empty list", f"'{section}' is empty; at least one {what} is needed"))
-    for records, what in ((image_records, "image"), (boxes, "annotation"), (categories, "category")):
-        faults += _id_faults(records, what)
-    known_images = {image["id"]: image for image in image_records}
-    known_categories = {category["id"] for category in categories}
-    faults += _box_faults(boxes, known_images, known_categories, tolerance_px)
-    if federated:
-        faults += _federated_faults(image_records, boxes, categories)
-    faults += _image_faults(image_records, images, decode_images)
-    if faults:
-        raise AnnotationError(faults)
-    return AnnotationSummary(
-        num_images=len(image_records),
-        num_images_without_boxes=len(known_images.keys() - {box["image_id"] for box in boxes}),
-        num_boxes=len(boxes),
-        num_crowd_boxes=sum(box.get("iscrowd", 0) for box in boxes),
-        num_categories=len(categories),
-        num_categories_with_boxes=len({box["category_id"] for box in boxes}),
-    )

@@ -1,71 +1,58 @@
-"""The records of COCO and LVIS annotation files, and reading them from JSON."""
+"""An annotation file in memory: its sound records, and what was wrong with the others."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
-from pydantic import ConfigDict, Field, FiniteFloat, TypeAdapter
-from typing_extensions import TypedDict
-
-SECTIONS = ("images", "annotations", "categories")
-_STRICT = ConfigDict(strict=True)
-
-
-class ImageRecord(TypedDict):
-    """LVIS writes coco_url instead of file_name, and the two lists of federated labels."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    id: int
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
-    file_name: NotRequired[str]
-    coco_url: NotRequired[str]
-    neg_category_ids: NotRequired[list[int]]
-    not_exhaustive_category_ids: NotRequired[list[int]]
+from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
+from crqat_pipeline.detection_data.annotation_records import ReadingRules, ReadRecords, read_records
+from crqat_pipeline.detection_data.annotation_schema import SECTIONS
+from crqat_pipeline.runtime.json_file import JsonFileError, read_json_file
 
 
-class BoxRecord(TypedDict):
-    """bbox: left, top, width, height in pixels."""
+class AnnotationFile(Mapping[str, Any]):
+    """images, annotations and categories of a file as `read_records` gives them, and whatever else the file holds.
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    id: int
-    image_id: int
-    category_id: int
-    bbox: Annotated[list[FiniteFloat], Field(min_length=4, max_length=4)]
-    iscrowd: NotRequired[int]
-
-
-class CategoryRecord(TypedDict):
-    """LVIS adds synonyms and frequency; the embedded benchmark adds the vocabulary splits it is in; several sources in
-    one add the source (scope), and mark the phrases of captions.
+    source: the file's name. Looking at the records of a file with faults raises AnnotationError; `records.faults` says
+    them without.
     """
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    def __init__(self, content: Mapping[str, Any], source: str = "", rules: ReadingRules | None = None) -> None:
+        self.source = source
+        self.records: ReadRecords = read_records(content, rules)
 
-    id: int
-    name: str
-    synonyms: NotRequired[list[str]]
-    frequency: NotRequired[Annotated[str, Field(pattern="^[rcf]$")]]
-    splits: NotRequired[list[str]]
-    scope: NotRequired[str]
-    is_phrase: NotRequired[bool]
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        return self.records.faults
 
+    def __getitem__(self, key: str) -> Any:
+        if self.faults:
+            raise AnnotationError([fault.of(self.source) for fault in self.faults])
+        return self.records.content[key]
 
-RECORDS: dict[str, TypeAdapter[Any]] = {
-    "images": TypeAdapter(list[ImageRecord]),
-    "annotations": TypeAdapter(list[BoxRecord]),
-    "categories": TypeAdapter(list[CategoryRecord]),
-}
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.records.content)
+
+    def __len__(self) -> int:
+        return len(self.records.content)
+
+    def __eq__(self, other: object) -> bool:
+        content = other.records.content if isinstance(other, AnnotationFile) else other
+        return self.records.content == content
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"AnnotationFile({self.source!r}, {len(self.faults)} faults)"
 
 
 def is_federated(annotations: Mapping[str, Any]) -> bool:
     """True for LVIS files: images list the categories that are verified absent."""
-    return any("neg_category_ids" in image for image in annotations.get("images", ()))
+    images = annotations.get("images")
+    return isinstance(images, list) and any(isinstance(one, Mapping) and "neg_category_ids" in one for one in images)
 
 
 def image_file_name(image: Mapping[str, Any]) -> str:
@@ -74,27 +61,26 @@ def image_file_name(image: Mapping[str, Any]) -> str:
     """
     if "coco_url" not in image:
         return str(image["file_name"])
-    in_folder = "/".join(str(image["coco_url"]).rsplit("/", 2)[1:])
+    in_folder = "/".join(unquote(urlsplit(str(image["coco_url"])).path).rsplit("/", 2)[1:])
     name = str(image.get("file_name", in_folder))
     return in_folder if in_folder.endswith(f"/{name}") else name
 
 
+def without_mask(record: dict[str, Any]) -> dict[str, Any]:
+    """A hook for JSON: masks take most of a file's memory, and nothing here reads them."""
+    record.pop("segmentation", None)
+    return record
+
+
 def read_json_annotations(path: str | Path) -> dict[str, Any]:
-    """The dictionary of an annotation file. Raises ValueError if it is not JSON, or not COCO- or LVIS-like."""
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"Annotation file {path} does not exist. Check the path.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"Annotation file {path} is not JSON: it is not UTF-8 text ({error.reason}).") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"Annotation file {path} is not JSON: {error.msg} at line {error.lineno}, column {error.colno}. "
-            "Give a COCO or LVIS annotation file."
-        ) from error
+    """The dictionary of an annotation file, without masks, its records as they are written.
+
+    Raises ValueError if it is not JSON, or not COCO- or LVIS-like.
+    """
+    content = read_json_file(path, "An annotation file", without_mask)
     if not isinstance(content, dict):
-        raise ValueError(
-            f"Annotation file {path} must hold an object with {', '.join(SECTIONS)}; got {type(content).__name__}."
+        raise JsonFileError(
+            f"An annotation file must hold an object with {', '.join(SECTIONS)}; {path} holds a "
+            f"{type(content).__name__}. Give the annotations, not the detections."
         )
     return content

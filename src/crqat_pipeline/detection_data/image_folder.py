@@ -1,40 +1,31 @@
-"""Photographs in a folder, always as upright 8-bit RGB, with refusals that name the file."""
+"""Photographs in a folder, found by the names of an annotation file."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-SIXTEEN_BIT_STEP = 257
+from crqat_pipeline.detection_data.image_reading import ExifOrientation, ImageError, open_image, orientation
 
-
-class ImageFileError(ValueError):
-    """An image file that is missing, damaged, or not inside its folder."""
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB from any pixel format: grey, palette, 16-bit and CMYK are converted, alpha is dropped."""
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if values.max(initial=0) > 255:
-            values = values // SIXTEEN_BIT_STEP
-        image = Image.fromarray(values.clip(0, 255).astype(np.uint8))
-    elif image.mode == "P":
-        image = image.convert("RGBA")
-    return image if image.mode == "RGB" else image.convert("RGB")
+ImageFileError = ImageError
+"""The one error of images; this is the name that readers of folders know it by."""
 
 
 class ImageFolder:
-    """Images below one folder, opened by the file_name of an annotation file."""
+    """Images below one folder, opened by the file_name of an annotation file.
 
-    def __init__(self, root: str | Path) -> None:
+    exif_orientation: ignore reads the pixels as they are stored, for boxes that were drawn on them so.
+    """
+
+    def __init__(self, root: str | Path, exif_orientation: ExifOrientation = "apply") -> None:
         self.root = Path(root)
+        self.exif_orientation: ExifOrientation = exif_orientation
         self._located: dict[PurePosixPath, Path] = {}
 
     def __repr__(self) -> str:
-        return f"ImageFolder({str(self.root)!r})"
+        options = "" if self.exif_orientation == "apply" else f", exif_orientation={self.exif_orientation!r}"
+        return f"ImageFolder({str(self.root)!r}{options})"
 
     def path(self, file_name: str) -> Path:
         """Path of a file below the folder. Raises ImageFileError for a name that leaves the folder.
@@ -64,22 +55,21 @@ class ImageFolder:
         return self._located[parent] / exact.name
 
     def open(self, file_name: str) -> Image.Image:
-        """Decode to upright RGB (EXIF orientation applied). Raises ImageFileError if missing or damaged."""
+        """Decode to 8-bit RGB as `open_image` does. Raises ImageFileError if missing or damaged."""
         path = self.locate(file_name)
-        try:
-            with Image.open(path) as image:
-                image.load()
-                return to_rgb(ImageOps.exif_transpose(image))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        if not path.is_file():
             raise ImageFileError(
                 f"Image file {file_name!r} does not exist in {self.root}. Check the image folder, or remove the "
                 "image from the annotation file."
-            ) from error
-        except UnidentifiedImageError as error:
-            raise ImageFileError(f"Image file {path} is not an image. Replace or remove it.") from error
-        except MemoryError:
-            raise
-        except Exception as error:  # decoders of rare formats raise anything
-            raise ImageFileError(
-                f"Image file {path} is damaged or truncated ({error}). Copy it again or remove it."
-            ) from error
+            )
+        return open_image(path, self.exif_orientation)
+
+    def orientation_hint(self, file_name: str) -> str:
+        """What to do about sides that are swapped because of the file's EXIF orientation; "" where it has none."""
+        turn = orientation(self.locate(file_name))
+        if turn < 5:
+            return ""
+        said = f"The sides are swapped: the file has the EXIF orientation {turn}"
+        if self.exif_orientation == "apply":
+            return f"{said}, which is applied. Where the boxes were drawn without it, set exif_orientation: ignore"
+        return f"{said}, which is ignored. Where the boxes were drawn upright, set exif_orientation: apply"

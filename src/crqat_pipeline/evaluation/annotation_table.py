@@ -5,15 +5,14 @@ Shape letters: I images, K categories, G objects, P pairs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from crqat_pipeline.evaluation.detection_table import FloatArray, IntArray
+from crqat_pipeline.evaluation.ground_truth import scorable
 from crqat_pipeline.evaluation.input_error import EvaluationInputError, Fault, fault
 from crqat_pipeline.evaluation.official_set import set_name
 
@@ -52,11 +51,6 @@ class AnnotationTable:
         return image_index * len(self.category_ids_K) + category_index
 
 
-def is_federated_file(ground_truth: Mapping[str, Any]) -> bool:
-    """Whether any image lists negative categories, as LVIS files do."""
-    return any("neg_category_ids" in image for image in ground_truth.get("images", ()))
-
-
 def _pairs(ground_truth: Mapping[str, Any], key: str, federated: bool) -> IntArray:
     images = ground_truth["images"] if federated else ()
     known = {one["id"] for one in ground_truth["categories"]}
@@ -64,48 +58,15 @@ def _pairs(ground_truth: Mapping[str, Any], key: str, federated: bool) -> IntArr
     return np.array(pairs, np.int64).reshape(-1, 2)
 
 
-def _is_measured(annotation: Mapping[str, Any]) -> bool:
-    """Finite numbers in bbox and area; width, height and area not below 0."""
-    numbers = (*annotation["bbox"], annotation["area"])
-    return all(isinstance(one, Real) and math.isfinite(one) for one in numbers) and min(numbers[2:]) >= 0
-
-
-def _faults(ground_truth: Mapping[str, Any], federated: bool) -> list[Fault]:
+def _federated_faults(ground_truth: Mapping[str, Any]) -> list[Fault]:
     images, categories = ground_truth["images"], ground_truth["categories"]
-    objects = ground_truth["annotations"]
-    image_ids, category_ids = {image["id"] for image in images}, {one["id"] for one in categories}
-    needed = ("image_id", "category_id", "bbox", "area")
-    incomplete = [
-        f"annotation {a.get('id')}" for a in objects if any(key not in a for key in needed) or len(a["bbox"]) != 4
-    ]
+    unfrequent = [f"category {one['id']}" for one in categories if one.get("frequency") not in ("r", "c", "f")]
+    lists = {"neg_category_ids", "not_exhaustive_category_ids"}
+    unlisted = [f"image {image['id']}" for image in images if not lists <= image.keys()]
     found = [
-        fault(
-            "Ids of images and categories must be integers.",
-            [i for i in image_ids | category_ids if type(i) is not int],
-        ),
-        fault(f"An annotation needs {', '.join(needed)}, with four numbers in bbox.", incomplete),
+        fault("Categories need a frequency r, c or f for LVIS protocols.", unfrequent),
+        fault("Images need neg_category_ids and not_exhaustive_category_ids for LVIS.", unlisted),
     ]
-    if not incomplete:
-        improper = [f"annotation {a.get('id')} with bbox {a['bbox']}, area {a['area']}" for a in objects
-                    if not _is_measured(a)]  # fmt: skip
-        found.append(fault("Boxes and areas must be finite numbers, width, height and area not below 0.", improper))
-        lost_images = [f"annotation {a.get('id')} on image {a['image_id']}" for a in objects
-                       if a["image_id"] not in image_ids]  # fmt: skip
-        lost_kinds = [f"annotation {a.get('id')} of category {a['category_id']}" for a in objects
-                      if a["category_id"] not in category_ids]  # fmt: skip
-        found.append(fault("Annotations must belong to images of the file.", lost_images))
-        found.append(fault("Annotations must belong to categories of the file.", lost_kinds))
-    doubles = [len(images) - len(image_ids), len(categories) - len(category_ids)]
-    found.append(Fault("Image ids and category ids must be unique.", sum(doubles)))
-    if federated:
-        unfrequent = [f"category {one['id']}" for one in categories if one.get("frequency") not in ("r", "c", "f")]
-        found.append(fault("Categories need a frequency r, c or f for LVIS protocols.", unfrequent))
-        unlisted = [
-            f"image {image['id']}"
-            for image in images
-            if not {"neg_category_ids", "not_exhaustive_category_ids"} <= image.keys()
-        ]
-        found.append(fault("Images need neg_category_ids and not_exhaustive_category_ids for LVIS.", unlisted))
     return [one for one in found if one.count]
 
 
@@ -115,10 +76,8 @@ def read_annotations(ground_truth: Mapping[str, Any], *, federated: bool) -> Ann
     For a federated file, objects without area are left out, as the lvis library does.
     Raises EvaluationInputError that lists every fault with its count and first offenders.
     """
-    absent = [key for key in ("images", "annotations", "categories") if key not in ground_truth]
-    if absent:
-        raise EvaluationInputError("The ground truth", [fault("An annotation file needs this list.", absent)])
-    faults = _faults(ground_truth, federated)
+    ground_truth = scorable(ground_truth)
+    faults = _federated_faults(ground_truth) if federated else []
     if faults:
         raise EvaluationInputError("The ground truth", faults)
     objects = [one for one in ground_truth["annotations"] if not federated or one["area"] > 0]

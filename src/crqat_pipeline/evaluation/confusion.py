@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from crqat_pipeline.evaluation.annotation_table import is_federated_file, read_annotations
+from crqat_pipeline.detection_data.annotation_file import is_federated
+from crqat_pipeline.evaluation.annotation_table import read_annotations
 from crqat_pipeline.evaluation.detection_table import DetectionTable, FloatArray
 
 Names = Counter[tuple[int, int]]
@@ -45,7 +46,7 @@ def called_names(ground_truth: Mapping[str, Any], detections: DetectionTable, io
     """(category of the object, category it is called) -> number of objects. An object is called what the most
     confident detection says that overlaps it by iou_threshold; objects that no detection overlaps are not counted.
     """
-    truth = read_annotations(ground_truth, federated=is_federated_file(ground_truth))
+    truth = read_annotations(ground_truth, federated=is_federated(ground_truth))
     counts: Names = Counter()
     by_image = np.argsort(detections.image_ids_M, kind="stable")
     sorted_images = detections.image_ids_M[by_image]

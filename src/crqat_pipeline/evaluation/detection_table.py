@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crqat_pipeline.detection_data.record_spelling import whole_number
 from crqat_pipeline.evaluation.input_error import NUM_SHOWN, EvaluationInputError, Fault
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
 COLUMNS = ("image_id", "category_id", "bbox", "score")
+
+
+def _id(value: Any) -> int:
+    """Ids of results are as annotation files may spell them: 139, "000000000139"."""
+    return value if type(value) is int else whole_number(value)
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,8 @@ class DetectionTable:
         shown: list[str] = []
         for row, record in enumerate(records):
             try:
-                image_ids.append(record["image_id"])
-                category_ids.append(record["category_id"])
+                image_ids.append(_id(record["image_id"]))
+                category_ids.append(_id(record["category_id"]))
                 if len(record["bbox"]) != 4:
                     raise ValueError(f"bbox has {len(record['bbox'])} numbers")
                 boxes.extend(record["bbox"])

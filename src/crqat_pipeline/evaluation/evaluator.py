@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from crqat_pipeline.evaluation.annotation_table import AnnotationTable, is_federated_file, read_annotations
+from crqat_pipeline.detection_data.annotation_file import is_federated
+from crqat_pipeline.evaluation.annotation_table import AnnotationTable, read_annotations
 from crqat_pipeline.evaluation.detection_cut import cut
 from crqat_pipeline.evaluation.detection_table import DetectionTable
-from crqat_pipeline.evaluation.input_check import check_detections
+from crqat_pipeline.evaluation.ground_truth import reading_notes, scorable
+from crqat_pipeline.evaluation.input_check import check_detections, detection_notes
 from crqat_pipeline.evaluation.input_error import EvaluationInputError, fault
 from crqat_pipeline.evaluation.official_set import near_official
 from crqat_pipeline.evaluation.precision_table import (
@@ -24,6 +26,9 @@ from crqat_pipeline.evaluation.protocol import PROTOCOLS, Protocol
 from crqat_pipeline.evaluation.result import CategoryResult, EvaluationResult
 from crqat_pipeline.evaluation.shard_run import BACKENDS, ROWS_PER_SHARD, evaluate_shards
 from crqat_pipeline.runtime.lookup import look_up
+
+FIGURE_NAMES = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf", "AR", "ARs", "ARm", "ARl"]
+"""Reports show a split by its name alone, where it would stand in place of a figure."""
 
 
 def evaluate(
@@ -46,8 +51,9 @@ def evaluate(
     """
     rules = look_up(PROTOCOLS, protocol, "protocol")
     look_up(BACKENDS, backend, "evaluation backend")
-    _refuse_wrong_protocol(ground_truth, rules)
-    annotations = read_annotations(ground_truth, federated=rules.is_federated)
+    truth = scorable(ground_truth)
+    _refuse_wrong_protocol(truth, rules)
+    annotations = read_annotations(truth, federated=rules.is_federated)
     groups = _category_groups(annotations, category_splits or {})
     table = detections if isinstance(detections, DetectionTable) else DetectionTable.from_records(detections)
     check_detections(table, annotations)
@@ -64,12 +70,12 @@ def evaluate(
         num_detections=len(table),
         metrics=figures(precision, rules.limits, groups),
         per_category=_per_category(annotations, counted, precision),
-        notes=(*_notes(table, rules), *near_official(ground_truth)),
+        notes=(*_notes(table, rules), *detection_notes(table), *reading_notes(truth), *near_official(truth)),
     )
 
 
 def _refuse_wrong_protocol(ground_truth: Mapping[str, Any], rules: Protocol) -> None:
-    federated = is_federated_file(ground_truth)
+    federated = is_federated(ground_truth)
     if federated == rules.is_federated:
         return
     if federated:
@@ -86,6 +92,10 @@ def _refuse_wrong_protocol(ground_truth: Mapping[str, Any], rules: Protocol) -> 
 
 def _category_groups(annotations: AnnotationTable, splits: Mapping[str, Collection[int]]) -> dict[str, list[int]]:
     position = {category: k for k, category in enumerate(annotations.category_ids_K.tolist())}
+    hiding = [name for name in splits if name in FIGURE_NAMES]
+    if hiding:
+        rule = f"A category split may not be called like a figure ({', '.join(FIGURE_NAMES)}); give it another name."
+        raise EvaluationInputError("The category splits", [fault(rule, hiding)])
     unknown = [f"{name}: {one}" for name, ids in splits.items() for one in ids if one not in position]
     if unknown:
         rule = "Category splits may only name categories of the ground truth."

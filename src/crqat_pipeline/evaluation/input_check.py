@@ -52,3 +52,26 @@ def check_detections(table: DetectionTable, annotations: AnnotationTable) -> Non
     faults = [one for one in faults if one.count]
     if faults:
         raise EvaluationInputError("The detections", faults)
+
+
+def detection_notes(table: DetectionTable) -> tuple[str, ...]:
+    """What is odd about detections that can be scored: it is measured as it is, and said."""
+    notes = []
+    above = int((table.scores_M > 1).sum())
+    if above:
+        notes.append(f"{above} scores are above 1, the highest {table.scores_M.max():g}; only their order counts.")
+    repeated = _num_repeated(table)
+    if repeated:
+        notes.append(
+            f"{repeated} detections repeat another one (image, category, box and score); each counts as an error."
+        )
+    return tuple(notes)
+
+
+def _num_repeated(table: DetectionTable) -> int:
+    columns = (table.image_ids_M, table.category_ids_M, *table.boxes_xywh_M4.T, table.scores_M)
+    order = np.lexsort(columns)
+    is_same = np.ones(max(len(table) - 1, 0), np.bool_)
+    for column_M in columns:
+        is_same &= np.diff(column_M[order]) == 0
+    return int(is_same.sum())

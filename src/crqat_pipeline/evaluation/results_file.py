@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
+from crqat_pipeline.detection_data.annotation_file import AnnotationFile, read_json_annotations
 from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.evaluation.ground_truth import SCORING, scorable
 from crqat_pipeline.runtime.atomic import atomic_path
 
 CHUNK = 1 << 22
@@ -33,8 +36,10 @@ def read_results(path: str | Path) -> DetectionTable:
     with open_text(path) as stream:
         try:
             return DetectionTable.from_records(_records(stream, path))
-        except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
             raise ValueError(f"Results file {path} is damaged: {error}. Write it again.") from error
+        except RecursionError as error:
+            raise ValueError(f"Results file {path} nests lists deeper than can be read. Write it again.") from error
 
 
 def write_results(path: str | Path, table: DetectionTable) -> None:
@@ -102,31 +107,15 @@ def _skip(text: str, position: int, characters: str) -> int:
     return position
 
 
-def read_ground_truth(path: str | Path) -> dict[str, Any]:
-    """A COCO or LVIS annotation file without its masks, which take most of its memory.
+def read_ground_truth(path: str | Path) -> AnnotationFile:
+    """A COCO or LVIS annotation file without its masks, which take most of its memory, read for scoring.
 
-    Raises ValueError if it is not a JSON object.
+    Raises ValueError if it is not a JSON object, EvaluationInputError for records that cannot be scored.
     """
-    path = Path(path)
-
-    def without_mask(record: dict[str, Any]) -> dict[str, Any]:
-        record.pop("segmentation", None)
-        return record
-
-    try:
-        with open_text(path) as stream:
-            content = json.load(stream, object_hook=without_mask)
-    except (json.JSONDecodeError, UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"Annotation file {path} is not whole JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"An annotation file is a JSON object with images, annotations and categories; {path} holds a "
-            f"{type(content).__name__}. Give the ground truth, not the detections."
-        )
-    return content
+    return scorable(AnnotationFile(read_json_annotations(path), str(path), SCORING))
 
 
-def named_splits(ground_truth: dict[str, Any]) -> dict[str, list[int]]:
+def named_splits(ground_truth: Mapping[str, Any]) -> dict[str, list[int]]:
     """Category splits that an annotation file names itself, by `splits` lists in its categories."""
     splits: dict[str, list[int]] = {}
     for category in ground_truth.get("categories", ()):

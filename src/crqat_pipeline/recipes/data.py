@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from crqat_pipeline.detection_data.annotated_vocabulary import restrict_vocabulary, vocabulary_from_annotations
-from crqat_pipeline.detection_data.annotation_checks import check_annotations
-from crqat_pipeline.detection_data.annotation_file import is_federated
+from crqat_pipeline.detection_data.annotation_agreement import category_faults, image_faults, records_of
+from crqat_pipeline.detection_data.annotation_checks import Examined, Role, examine
+from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
+from crqat_pipeline.detection_data.annotation_file import AnnotationFile, is_federated
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit, prepare_split
 from crqat_pipeline.recipes.specs import DataPrepSpec, FetchDataSpec, RunSpec
@@ -18,7 +21,12 @@ from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 from crqat_pipeline.text_encoders.table import TextEncoderSpec
 from crqat_pipeline.text_encoders.vocabulary_bank import bank_for_training, bank_of_names
 
+logger = logging.getLogger(__name__)
+
 Annotations = Mapping[str, Any]
+
+ROLES: Mapping[str, Role] = {"train": "training", "qat": "training", "val": "validation", "val_lvis": "lvis"}
+"""Split -> what its file must be fit for."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +48,64 @@ class EmbeddedVocabulary:
 
 
 def check_data(splits: Mapping[str, tuple[Annotations, ImageFolder]], spec: FetchDataSpec) -> dict[str, Any]:
-    """Check every file of every split; raises AnnotationError with all faults of the first split that has some."""
+    """Check every file of every split; raises AnnotationError with the faults of all of them, by file.
+
+    A file that serves two splits is looked at once.
+    """
     report: dict[str, Any] = {"source": spec.source}
+    seen: dict[tuple[str, str, str], tuple[str, Examined]] = {}
+    faults: list[Fault] = []
     for name, (content, images) in splits.items():
-        federated = is_federated(content)
-        summary = check_annotations(
-            content, images, federated=federated, decode_images=spec.decode_every_image and not federated
-        )
-        report[name] = {**vars(summary), "federated": federated, "annotations_sha256": json_digest(content)}
-        sources = (content.get("info") or {}).get("sources")
-        if sources:
-            report[name]["sources"] = sources
+        records = records_of(content)
+        federated, file = is_federated(records), _file_name(name, content)
+        role = ROLES.get(name, "any")
+        key = (getattr(content, "source", "") or name, repr(images), role)
+        if key not in seen:
+            decode = spec.decode_every_image and not federated
+            seen[key] = file, examine(content, images, role, decode_images=decode)
+            faults += [fault.of(file) for fault in seen[key][1].faults]
+        examined = seen[key][1]
+        report[name] = {**vars(examined.summary), "federated": federated, "annotations_sha256": json_digest(records)}
+        sources = (records.get("info") or {}).get("sources")
+        report[name] |= {"sources": sources} if sources else {}
+        report[name] |= {"left_out": dict(examined.left_out)} if examined.left_out else {}
+        for reason, which in examined.left_out.items():
+            logger.warning("%s: faulty records were repaired or left out: %s: %s", file, reason, which)
+    faults += _disagreements({name: content for name, (content, _) in splits.items()})
+    if faults:
+        raise AnnotationError(faults)
     return report
+
+
+def _file_name(split: str, annotations: Annotations) -> str:
+    source = annotations.source if isinstance(annotations, AnnotationFile) else ""
+    return f"{split} ({source})" if source else split
+
+
+def _disagreements(files: Mapping[str, Annotations]) -> list[Fault]:
+    """Training categories are asked for by the prompts of val; the images of val are scored by both its files."""
+    if "val" not in files:
+        return []
+    looks = {"train": category_faults, "val_lvis": image_faults}
+    return [
+        fault.of(_file_name(name, files[name]))
+        for name, look in looks.items()
+        if name in files
+        for fault in look(files[name], files["val"], "val")
+    ]
 
 
 def prepare_splits(
     train: Annotations, qat: Annotations, val: Annotations, spec: DataPrepSpec, run: RunSpec
 ) -> PreparedSplits:
-    """QAT keeps the categories that its images contain: that is the narrower vocabulary of its data."""
+    """QAT keeps the categories that its images contain: that is the narrower vocabulary of its data.
+
+    Raises AnnotationError for categories that are not those of val, unless the QAT data has prompts of its own.
+    """
+    if spec.qat_prompts is None:
+        faults = [fault.of(_file_name("qat", qat)) for fault in category_faults(qat, val, "val")]
+        if faults:
+            raise AnnotationError(faults)
     present = {box["category_id"] for box in qat["annotations"]}
     num_images = spec.qat_images or len(qat["images"])
     qat_set = prepare_split(qat, present, num_images, derive_seed(run.seed, "qat_set"))
@@ -80,10 +128,34 @@ def _calibration_set(qat_set: PreparedSplit, num_images: int) -> PreparedSplit:
 
 
 def embed(annotations: Annotations, encoder: TextEncoderSpec) -> EmbeddedVocabulary:
-    """The vocabulary of an annotation file, with one embedding per prompt."""
+    """The vocabulary of an annotation file, with one embedding per prompt.
+
+    Raises ValueError for categories of different names that get the same embedding: no detector can tell them apart.
+    LVIS has some of the same prompt on purpose ("bow"); those are counted.
+    """
     vocabulary = vocabulary_from_annotations(annotations)
     bank = bank_of_names(encoder.build(), vocabulary)
+    _tell_shared_prompts(vocabulary, bank)
     return EmbeddedVocabulary(vocabulary, bank)
+
+
+def _tell_shared_prompts(vocabulary: Vocabulary, bank: TextBank) -> None:
+    rows: dict[bytes, list[int]] = {}
+    for column, row_D in enumerate(bank.embeddings_KD[: len(vocabulary)].numpy()):
+        rows.setdefault(row_D.tobytes(), []).append(column)
+    shared = [[vocabulary.names[column] for column in columns] for columns in rows.values() if len(columns) > 1]
+    different = [names for names in shared if len(set(names)) > 1]
+    if different:
+        shown = "; ".join(" and ".join(map(repr, names[:4])) for names in different[:5])
+        raise ValueError(
+            f"Every category needs an embedding of its own; {bank.encoder!r} has one for several: {shown}. "
+            "Embed their exact names, or give them names that differ by more than their spelling."
+        )
+    if shared:
+        shown = ", ".join(repr(names[0]) for names in shared[:5])
+        logger.warning(
+            "%d prompts stand for several categories each, which share their detections: %s", len(shared), shown
+        )
 
 
 def embed_qat_prompts(qat_set: PreparedSplit, spec: DataPrepSpec, validation: EmbeddedVocabulary) -> EmbeddedVocabulary:

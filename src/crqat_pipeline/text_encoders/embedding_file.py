@@ -5,7 +5,7 @@ Shape letters: K rows, D embedding.
 
 from __future__ import annotations
 
-import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from crqat_pipeline.structures.category_name import plain_name, prompt_names
+from crqat_pipeline.runtime.json_file import read_json_file
+from crqat_pipeline.structures.category_name import plain_name, prompt_names, spelled_names
 
 Names = tuple[str, ...]
 
@@ -28,8 +29,8 @@ def _require_file(path: Path, what: str) -> None:
 def _read_npy(path: Path) -> Tensor:
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"Embedding file {path} is not a readable array ({error}).") from error
+    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Embedding file {path} is not a readable array ({error}). Give one .npy array.") from error
     if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating):
         raise ValueError(f"Embedding file {path} must hold one array of floats.")
     return torch.from_numpy(values.astype(np.float32))
@@ -58,8 +59,14 @@ def read_embeddings(path: Path) -> Tensor:
     embeddings_KD = READERS[path.suffix](path)
     if embeddings_KD.ndim != 2 or 0 in embeddings_KD.shape:
         raise ValueError(f"Embedding file {path} must be (prompts, dim); got {tuple(embeddings_KD.shape)}.")
-    if not embeddings_KD.isfinite().all():
-        raise ValueError(f"Embedding file {path} holds values that are not finite.")
+    norms_K = embeddings_KD.norm(dim=-1)  # infinite where a value is, and where squares pass what a float holds
+    for rule, wrong_K in (("finite", ~norms_K.isfinite()), ("longer than zero", norms_K == 0)):
+        if wrong_K.any():
+            rows = wrong_K.nonzero().flatten().tolist()
+            raise ValueError(
+                f"Rows of embedding file {path} must be {rule}; {len(rows)} of {len(norms_K)} are not, the first is "
+                f"row {rows[0]}. Embed those names again."
+            )
     return embeddings_KD
 
 
@@ -68,29 +75,40 @@ def _names_of(entry: Any) -> Names:
         return (entry,)
     if isinstance(entry, Mapping):
         first, *others = prompt_names(entry)
-        exact = (str(entry["name"]),) if "name" in entry else ()
-        return tuple(dict.fromkeys((first, *exact, *others)))
+        exact = (str(entry["name"]),) if entry.get("name") else ()
+        return tuple(dict.fromkeys((first, *exact, *others, *_spelled(entry))))
     if isinstance(entry, Sequence) and entry and all(isinstance(name, str) for name in entry):
         return tuple(entry)
     raise ValueError(f"A row's names must be a text, a list of texts, or a category with a name; got {entry!r:.80}.")
+
+
+def _spelled(entry: Mapping[str, Any]) -> Names:
+    """Objects365's records do not tell that they are: their single names count too, behind the names as written."""
+    try:
+        return spelled_names(entry)
+    except ValueError:
+        return ()
 
 
 def read_row_names(path: Path) -> list[Names]:
     """All names of each row, the prompt first.
 
     The file holds a JSON list of names, of lists of synonyms, or of LVIS, COCO or Objects365 categories. An
-    annotation file serves too: its categories in id order.
+    annotation file serves too: its categories in id order. Raises ValueError for anything else.
     """
-    _require_file(path, "Names file")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"Names file {path} is not JSON ({error}).") from error
+    content = read_json_file(path, "A names file")
     if isinstance(content, dict) and "categories" in content:
-        content = sorted(content["categories"], key=lambda category: category["id"])
+        content = _in_id_order(content["categories"], path)
     if not isinstance(content, list):
         raise ValueError(f"Names file {path} must hold a list, one entry per row; got {type(content).__name__}.")
     return [_names_of(entry) for entry in content]
+
+
+def _in_id_order(categories: Any, path: Path) -> list[Any]:
+    try:
+        return sorted(categories, key=lambda category: int(category["id"]))
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"Categories of names file {path} must be records with an id each ({error!r}).") from error
 
 
 def matching_key(prompt: str) -> str:

@@ -1,6 +1,7 @@
 """Broken files and wrong uses: one clear message each."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_annotations_that_are_not_json(file):
         AnnotationsDataset(filepath=str(file)).load()
 
 
-@pytest.mark.parametrize(("content", "rule"), [(b"\xff\xfe", "JSON text in UTF-8"), (b"[1]", "holds a list")])
+@pytest.mark.parametrize(("content", "rule"), [(b"\xff\xfe\x00", "JSON text in UTF-8"), (b"[1]", "holds a list")])
 def test_annotations_of_another_kind(file, content, rule):
     file.write_bytes(content)
     with pytest.raises(DatasetError, match=rule):
@@ -135,13 +136,31 @@ def test_a_failing_writer_leaves_nothing_behind(file):
 
 
 def test_given_files_are_read_and_never_written(tmp_path, file):
-    file.write_text('{"images": []}')
+    content = {
+        "images": [{"id": 1, "width": 2, "height": 2}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "a"}],
+    }
+    file.write_text(json.dumps(content))
     dataset = AnnotationsDataset(filepath=str(file), given=True)
     dataset.save(GIVEN)
-    assert dataset.load() == {"images": []}
+    assert dataset.load() == content
     with pytest.raises(DatasetError, match="read and never written"):
         dataset.save({"images": [1]})
-    assert dataset.load() == {"images": []}
+    assert dataset.load() == content
+
+
+def test_annotations_say_their_faults_when_they_are_used(file):
+    file.write_text('{"images": [{"id": 1}], "annotations": [], "categories": []}')
+    annotations = AnnotationsDataset(filepath=str(file)).load()
+    with pytest.raises(ValueError, match=r"(?s)3 fault\(s\).*file:.*images\[0\].width is missing"):
+        annotations["images"]
+
+
+def test_how_annotations_are_read_is_checked(file):
+    file.write_text("{}")
+    with pytest.raises(DatasetError, match=r"(?s)describes the reading of .*faulty_boxes"):
+        AnnotationsDataset(filepath=str(file), reading={"faulty_boxes": "fix"}).load()
 
 
 def test_given_but_absent(file):

@@ -33,13 +33,13 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "a.jpg")
     content = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(content[: len(content) // 2])
-    with pytest.raises(ImageFileError, match=r"cut\.jpg is damaged or truncated"):
+    with pytest.raises(ImageFileError, match=r"cut\.jpg is damaged or cut off"):
         folder.open("cut.jpg")
     (tmp_path / "text.jpg").write_text("not an image")
-    with pytest.raises(ImageFileError, match="is not an image"):
+    with pytest.raises(ImageFileError, match="is not an image of a known format"):
         folder.open("text.jpg")
     (tmp_path / "empty.jpg").write_bytes(b"")
-    with pytest.raises(ImageFileError, match="is not an image"):
+    with pytest.raises(ImageFileError, match="is not an image of a known format"):
         folder.open("empty.jpg")
 
 

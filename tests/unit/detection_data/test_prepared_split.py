@@ -18,7 +18,13 @@ def annotations() -> dict[str, Any]:
         {"id": 9, "image_id": 2, "category_id": 3, "bbox": [100.2, 40, 0.5, 5]},
     ]
     categories = [
-        {"id": 3, "name": "bow_(weapon)", "synonyms": ["bow_(weapon)", "long_bow"], "splits": ["novel"]},
+        {
+            "id": 3,
+            "name": "bow_(weapon)",
+            "synset": "bow.n.04",
+            "synonyms": ["bow_(weapon)", "long_bow"],
+            "splits": ["novel"],
+        },
         {"id": 1, "name": "cat", "splits": ["base"]},
         {"id": 2, "name": "dog", "splits": ["base"]},
     ]
@@ -43,6 +49,14 @@ def test_vocabulary_is_in_id_order_with_first_names() -> None:
     assert (narrow.names, narrow.splits) == (("cat", "bow"), {"base": (1,), "novel": (3,)})
     with pytest.raises(ValueError, match=r"no categories \[12\]"):
         restrict_vocabulary(vocabulary, (12,))
+
+
+def test_the_users_names_stay_through_preparing() -> None:
+    content = annotations()
+    content["categories"][1]["name"] = "Truck w/Box (old)"
+    split = prepare_split(content)
+    assert split.vocabulary.names == ("Truck w/Box (old)", "dog", "bow")
+    assert PreparedSplit.model_validate(split.model_dump(mode="json")).vocabulary.names == split.vocabulary.names
 
 
 def test_a_category_subset_keeps_images_with_its_boxes() -> None:

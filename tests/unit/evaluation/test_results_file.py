@@ -71,6 +71,20 @@ def test_a_cut_gzip_file(tmp_path: Path) -> None:
         read_results(path)
 
 
+def test_a_damaged_gzip_file_and_one_that_nests_without_end(tmp_path: Path) -> None:
+    path = tmp_path / "found.json.gz"
+    packed = bytearray(gzip.compress(json.dumps([{"image_id": n} for n in range(999)]).encode()))
+    packed[len(packed) // 2] ^= 0xFF
+    path.write_bytes(packed)
+    with pytest.raises(ValueError, match="is damaged"):
+        read_results(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="nests lists deeper"):
+        read_results(path)
+    with pytest.raises(ValueError, match="nests lists or objects deeper"):
+        read_ground_truth(path)
+
+
 def test_ground_truth_comes_without_masks(tmp_path: Path) -> None:
     truth, _ = random_scene(1, federated=True)
     path = tmp_path / "truth.json.gz"
@@ -81,7 +95,7 @@ def test_ground_truth_comes_without_masks(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds a list.*not the detections"):
         read_ground_truth(path)
     path.write_text("{")
-    with pytest.raises(ValueError, match="not whole JSON"):
+    with pytest.raises(ValueError, match="must be JSON"):
         read_ground_truth(path)
 
 

@@ -67,7 +67,7 @@ def test_arrays(array, expected):
         (np.full((2, 2), 255.0), "values in \\[0, 1\\]; got 255 to 255"),
         (np.full((2, 2), np.nan), "got nan"),
         (np.zeros((2, 2), np.int64), "got int64"),
-        (np.broadcast_to(np.uint8(0), (20_000, 20_000)), r"\(20000, 20000\) values; at most 200,000,000.*tiles"),
+        (np.broadcast_to(np.uint8(0), (20_000, 20_000)), r"20000 × 20000 px; at most 200,000,000.*tiles"),
     ],
 )
 def test_arrays_that_are_no_images(array, text):

@@ -1,6 +1,6 @@
 import pytest
 
-from crqat_pipeline.structures.category_name import plain_name, prompt_names
+from crqat_pipeline.structures.category_name import plain_name, prompt_names, spelled_names
 
 
 @pytest.mark.parametrize(
@@ -18,14 +18,21 @@ def test_plain_name(raw: str, plain: str) -> None:
     assert plain_name(raw) == plain
 
 
+@pytest.mark.parametrize("name", ["Truck w/Box", "screw (bent)", "traffic_light", "AC/DC"])
+def test_names_are_the_users(name: str) -> None:
+    assert prompt_names({"id": 1, "name": name, "supercategory": "none"}) == (name,)
+    assert prompt_names({"id": 1, "name": name, "frequency": "f", "synonyms": [name]}) == (name,)
+
+
 def test_synonyms_come_first_and_are_not_repeated() -> None:
-    assert prompt_names({"name": "bull", "synonyms": ["horned_cow", "horned cow", "bull"]}) == ("horned cow", "bull")
+    category = {"name": "bull", "synset": "bull.n.11", "synonyms": ["horned_cow", "horned cow", "bull"]}
+    assert prompt_names(category) == ("horned cow", "bull")
 
 
-def test_one_entry_may_hold_several_names() -> None:
-    assert prompt_names({"name": "Cabinet/shelf"}) == ("Cabinet", "shelf")
+def test_one_entry_of_lvis_or_objects365_may_hold_several_names() -> None:
+    assert spelled_names({"name": "Cabinet/shelf"}) == ("Cabinet", "shelf")
     glued = "monitor_(computer_equipment) computer_monitor"
-    assert prompt_names({"name": glued, "synonyms": [glued]}) == ("monitor", "computer monitor")
+    assert spelled_names({"name": glued, "synonyms": [glued]}) == ("monitor", "computer monitor")
 
 
 def test_a_phrase_is_said_as_it_is() -> None:

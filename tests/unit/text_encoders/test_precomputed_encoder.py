@@ -80,7 +80,7 @@ def test_missing_prompts_are_refused_with_the_nearest_names(tmp_path: Path) -> N
     [
         (VALUES[:2], CATEGORIES, "has 2 rows, but .* names 3"),
         (VALUES[0], ["cat", "dog"], r"must be \(prompts, dim\); got \(2,\)"),
-        (np.full_like(VALUES, np.inf), CATEGORIES, "not finite"),
+        (np.full_like(VALUES, np.inf), CATEGORIES, "must be finite; 3 of 3"),
         (np.array([["a"]]), ["cat"], "one array of floats"),
         (VALUES, [1, 2, 3], "A row's names must be"),
         (VALUES, "cat", "must hold a list"),
@@ -105,7 +105,7 @@ def test_pickles_and_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a readable safetensors file"):
         PrecomputedTextEncoder(tmp_path / "bad.safetensors", names)
     (tmp_path / "bad.json").write_text("[")
-    with pytest.raises(ValueError, match="is not JSON"):
+    with pytest.raises(ValueError, match="must be JSON"):
         PrecomputedTextEncoder(embeddings, tmp_path / "bad.json")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from crqat_pipeline.detection_data.annotation_file import image_file_name, read_json_annotations
 from crqat_pipeline.detection_data.sources.records import (
     SourceRecords,
@@ -12,7 +14,10 @@ from crqat_pipeline.detection_data.sources.records import (
     without_images,
 )
 from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.structures.category_name import spelled_names
 
+SPELLED_LAYOUTS = ("objects365", "lvis")
+"""Layouts whose names have spelling rules: several names in one, qualifiers, underscores."""
 NUM_CATEGORIES = {"objects365": 365, "coco": 80, "lvis": 1203}
 MISSING_IMAGES = {
     "objects365": (
@@ -25,7 +30,7 @@ MISSING_IMAGES = {
 
 
 def read_categories(source: str, spec: SourceSpec) -> SourceRecords:
-    """Records of one file. Names with a slash ("Cabinet/shelf") become synonyms later (see prompt_names).
+    """Records of one file. Names with a slash ("Cabinet/shelf") become synonyms (see spelled_names).
 
     Raises ValueError for a file that is not there or no JSON, AnnotationError (all faults, with counts) for sections
     that are missing, another number of categories, and boxes that cannot be used.
@@ -57,7 +62,7 @@ def read_categories(source: str, spec: SourceSpec) -> SourceRecords:
             }
             for box in boxes
         ],
-        categories=[{key: one[key] for key in ("id", "name", "synonyms") if key in one} for one in categories],
+        categories=[_category(one, spec) for one in categories],
     )
     without_images(records, (*MISSING_IMAGES.get(spec.layout, ()), *spec.leave_out))
     usable_boxes(
@@ -67,3 +72,8 @@ def read_categories(source: str, spec: SourceSpec) -> SourceRecords:
         lambda box: None if box["category_id"] in known else "is of a category that the file does not list",
     )
     return records
+
+
+def _category(category: dict[str, Any], spec: SourceSpec) -> dict[str, Any]:
+    kept = {key: category[key] for key in ("id", "name", "synonyms") if key in category}
+    return {**kept, "synonyms": list(spelled_names(kept))} if spec.layout in SPELLED_LAYOUTS else kept
