@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -58,7 +60,8 @@ def command(
     from crqat_pipeline.evaluation.results_file import named_splits, read_ground_truth, read_results
 
     try:
-        truth, table = read_ground_truth(truth_file), read_results(results_file)
+        truth: Mapping[str, Any] = read_ground_truth(truth_file)
+        table = read_results(results_file)
         if drop_degenerate:
             bad = degenerate_rows(table)
             click.echo(f"left out {int(bad.sum())} boxes without width or height", err=True)

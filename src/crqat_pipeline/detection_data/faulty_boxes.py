@@ -81,7 +81,7 @@ def sound_boxes(
     kinds = {NO_NUMBERS: ~is_number_M}
     if clips:
         kinds |= {EMPTY: is_empty_M, OUTSIDE: is_outside_M, LEAVING: leaves_M}
-    is_faulty_M = np.logical_or.reduce([*kinds.values()]) if boxes else np.zeros(0, bool)
+    is_faulty_M = np.array([*kinds.values()], np.bool_).any(axis=0)
     if not is_faulty_M.any():
         return SoundBoxes(boxes)
     faults = [_fault(kind, boxes[row], sizes) for kind, mask_M in kinds.items() for row in np.flatnonzero(mask_M)]
@@ -135,7 +135,7 @@ def _four_numbers(bbox: Any) -> tuple[float, ...]:
     if isinstance(bbox, list | tuple) and len(bbox) == 4:
         if all(type(side) is float or (type(side) is int and abs(side) < 2**63) for side in bbox):
             return tuple(bbox)
-        if all(isinstance(side, Real) and not isinstance(side, bool) and abs(side) < 2**63 for side in bbox):
+        if all(isinstance(side, Real) and not isinstance(side, int) for side in bbox):  # scalars of NumPy
             return tuple(float(side) for side in bbox)
     return (math.nan,) * 4
 

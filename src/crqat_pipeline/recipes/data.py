@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from crqat_pipeline.detection_data.annotated_vocabulary import restrict_vocabulary, vocabulary_from_annotations
 from crqat_pipeline.detection_data.annotation_agreement import category_faults, image_faults, records_of
@@ -53,45 +53,60 @@ def check_data(splits: Mapping[str, tuple[Annotations, ImageFolder]], spec: Fetc
     A file that serves two splits is looked at once.
     """
     report: dict[str, Any] = {"source": spec.source}
-    seen: dict[tuple[str, str, str], tuple[str, Examined]] = {}
+    examined: dict[_Key, Examined] = {}
     faults: list[Fault] = []
+    keys = {name: _key(name, *split) for name, split in splits.items()}
+    labels = {key: _label([name for name in keys if keys[name] == key], key.source) for key in keys.values()}
     for name, (content, images) in splits.items():
-        records = records_of(content)
-        federated, file = is_federated(records), _file_name(name, content)
-        role = ROLES.get(name, "any")
-        key = (getattr(content, "source", "") or name, repr(images), role)
-        if key not in seen:
+        key, records = keys[name], records_of(content)
+        federated = is_federated(records)
+        if key not in examined:
             decode = spec.decode_every_image and not federated
-            seen[key] = file, examine(content, images, role, decode_images=decode)
-            faults += [fault.of(file) for fault in seen[key][1].faults]
-        examined = seen[key][1]
-        report[name] = {**vars(examined.summary), "federated": federated, "annotations_sha256": json_digest(records)}
+            examined[key] = examine(content, images, key.role, decode_images=decode)
+            faults += [fault.of(labels[key]) for fault in examined[key].faults]
+        found = examined[key]
+        report[name] = {**vars(found.summary), "federated": federated, "annotations_sha256": json_digest(records)}
         sources = (records.get("info") or {}).get("sources")
         report[name] |= {"sources": sources} if sources else {}
-        report[name] |= {"left_out": dict(examined.left_out)} if examined.left_out else {}
-        for reason, which in examined.left_out.items():
-            logger.warning("%s: faulty records were repaired or left out: %s: %s", file, reason, which)
-    faults += _disagreements({name: content for name, (content, _) in splits.items()})
+        report[name] |= {"left_out": dict(found.left_out)} if found.left_out else {}
+    _tell_left_out({labels[key]: found.left_out for key, found in examined.items() if found.left_out})
+    faults += _disagreements(splits)
     if faults:
         raise AnnotationError(faults)
     return report
 
 
-def _file_name(split: str, annotations: Annotations) -> str:
+class _Key(NamedTuple):
+    """What an examination depends on."""
+
+    source: str
+    images: str
+    role: Role
+
+
+def _key(split: str, annotations: Annotations, images: ImageFolder) -> _Key:
     source = annotations.source if isinstance(annotations, AnnotationFile) else ""
-    return f"{split} ({source})" if source else split
+    return _Key(source or split, repr(images), ROLES.get(split, "any"))
 
 
-def _disagreements(files: Mapping[str, Annotations]) -> list[Fault]:
+def _label(splits: Sequence[str], source: str) -> str:
+    return " and ".join(splits) + (f" ({source})" if source not in splits else "")
+
+
+def _tell_left_out(by_file: Mapping[str, Mapping[str, str]]) -> None:
+    lines = [f"  {file}: {reason}: {which}" for file, left_out in by_file.items() for reason, which in left_out.items()]
+    if lines:
+        logger.warning("Faulty records were repaired or left out:\n%s", "\n".join(lines))
+
+
+def _disagreements(splits: Mapping[str, tuple[Annotations, ImageFolder]]) -> list[Fault]:
     """Training categories are asked for by the prompts of val; the images of val are scored by both its files."""
-    if "val" not in files:
-        return []
     looks = {"train": category_faults, "val_lvis": image_faults}
     return [
-        fault.of(_file_name(name, files[name]))
+        fault.of(_label([name], _key(name, *splits[name]).source))
         for name, look in looks.items()
-        if name in files
-        for fault in look(files[name], files["val"], "val")
+        if name in splits and "val" in splits
+        for fault in look(splits[name][0], splits["val"][0], "val")
     ]
 
 
@@ -103,7 +118,7 @@ def prepare_splits(
     Raises AnnotationError for categories that are not those of val, unless the QAT data has prompts of its own.
     """
     if spec.qat_prompts is None:
-        faults = [fault.of(_file_name("qat", qat)) for fault in category_faults(qat, val, "val")]
+        faults = [fault.of("qat") for fault in category_faults(qat, val, "val")]
         if faults:
             raise AnnotationError(faults)
     present = {box["category_id"] for box in qat["annotations"]}

@@ -75,5 +75,5 @@ def read_categories(source: str, spec: SourceSpec) -> SourceRecords:
 
 
 def _category(category: dict[str, Any], spec: SourceSpec) -> dict[str, Any]:
-    kept = {key: category[key] for key in ("id", "name", "synonyms") if key in category}
+    kept: dict[str, Any] = {key: category[key] for key in ("id", "name", "synonyms") if key in category}
     return {**kept, "synonyms": list(spelled_names(kept))} if spec.layout in SPELLED_LAYOUTS else kept
