@@ -23,6 +23,7 @@ from crqat_pipeline.detection_data.record_spelling import shown
 
 Record = Mapping[str, Any]
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 NO_NUMBERS = "box of no numbers"
 EMPTY = "empty box"
@@ -76,12 +77,12 @@ def sound_boxes(
         is_empty_M = is_number_M & ~(side_M2 > 0).all(1)
         is_outside_M = is_number_M & ~is_empty_M & ~((start_M2 < size_M2) & (end_M2 > 0)).all(1)
         tolerance = spec.tolerance_px
-        leaves_M = ((start_M2 < -tolerance) | (end_M2 > size_M2 + tolerance)).any(1)
+        leaves_M: Mask = np.asarray(((start_M2 < -tolerance) | (end_M2 > size_M2 + tolerance)).any(1))
         leaves_M &= is_number_M & ~is_empty_M & ~is_outside_M
     kinds = {NO_NUMBERS: ~is_number_M}
     if clips:
         kinds |= {EMPTY: is_empty_M, OUTSIDE: is_outside_M, LEAVING: leaves_M}
-    is_faulty_M = np.array([*kinds.values()], np.bool_).any(axis=0)
+    is_faulty_M: Mask = np.asarray(np.array([*kinds.values()], np.bool_).any(axis=0))
     if not is_faulty_M.any():
         return SoundBoxes(boxes)
     faults = [_fault(kind, boxes[row], sizes) for kind, mask_M in kinds.items() for row in np.flatnonzero(mask_M)]
