@@ -17,6 +17,7 @@ from crqat_pipeline.inference.runnable import ModelFacts
 from crqat_pipeline.model_files.text_bank_file import read_text_bank
 from crqat_pipeline.structures.vocabulary import TextBank
 from crqat_pipeline.text_encoders import TextEncoder, build_text_encoder
+from crqat_pipeline.text_encoders.precomputed import made_by
 
 MODEL_VOCABULARY = "model"
 
@@ -95,7 +96,16 @@ class PromptResolver:
     def _encode(self, prompts: list[str], bank: TextBank | None) -> TextBank:
         if self._encoder is None:
             self._encoder = self._build_encoder(prompts, bank)
-        return self._encoder.encode(prompts)
+        found = self._encoder.encode(prompts)
+        own = bank if bank is not None else self._facts.text_bank
+        if own is not None and _maker(own.encoder) != _maker(found.encoder):
+            raise ValueError(
+                f"No embeddings for {', '.join(map(repr, prompts[:5]))}: the known prompts were embedded by "
+                f"{own.encoder!r}, the text encoder given is {found.encoder!r}, and embeddings of two encoders cannot "
+                f"be compared.{_nearest(prompts[0], bank)} Use the encoder that made them; for a file of embeddings "
+                "name it in made_by of data_prep.text_encoders."
+            )
+        return found
 
     def _build_encoder(self, prompts: list[str], bank: TextBank | None) -> TextEncoder:
         spec = self._facts.text_encoder or _open_clip_row(bank)
@@ -122,7 +132,7 @@ class PromptResolver:
                 f"{bank.encoder!r} have {width}. The vocabulary belongs to another model: embed it with its encoder."
             )
         own = self._facts.text_bank
-        if own is not None and _family(own.encoder) != _family(bank.encoder):
+        if own is not None and _maker(own.encoder) != _maker(bank.encoder):
             raise ValueError(
                 f"This model was trained with the text encoder {own.encoder!r}; the vocabulary was embedded with "
                 f"{bank.encoder!r}. Embed it again with the model's encoder."
@@ -150,13 +160,14 @@ def _nearest(prompt: str, bank: TextBank | None) -> str:
     return f" Nearest known prompts to {prompt!r}: {', '.join(near)}." if near else ""
 
 
-def _family(encoder: str) -> str:
-    return encoder.partition(":")[0]
+def _maker(encoder: str) -> str:
+    """The kind of encoder whose numbers a bank holds; a file of embeddings whose maker nobody named is its own."""
+    return (made_by(encoder) or encoder).partition(":")[0]
 
 
 def _open_clip_row(bank: TextBank | None) -> dict[str, Any] | None:
     """The row of TEXT_ENCODERS that a bank's encoder name stands for, where the name says enough."""
-    fields = bank.encoder.split(":") if bank is not None else []
+    fields = (made_by(bank.encoder) or bank.encoder).split(":") if bank is not None else []
     if len(fields) < 3 or fields[0] != "open_clip":
         return None
     return {"name": "open_clip", "model_name": fields[1], "pretrained": fields[2]}

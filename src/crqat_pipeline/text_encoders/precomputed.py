@@ -16,6 +16,12 @@ from crqat_pipeline.structures.vocabulary import TextBank
 from crqat_pipeline.text_encoders.embedding_file import matching_key, read_embeddings, read_row_names
 
 MISSING_SHOWN = 10
+MADE_BY = " made by "
+
+
+def made_by(encoder: str) -> str:
+    """The encoder that a file of embeddings was made with, from the name of its bank; "" where it does not say."""
+    return encoder.partition(MADE_BY)[2]
 
 
 class PrecomputedTextEncoder:
@@ -25,8 +31,11 @@ class PrecomputedTextEncoder:
     share a name (LVIS has two "bow"), the first row serves all of them.
     """
 
-    def __init__(self, embeddings: str | Path, names: str | Path, normalize: bool = True) -> None:
+    def __init__(
+        self, embeddings: str | Path, names: str | Path, normalize: bool = True, made_by: str | None = None
+    ) -> None:
         """embeddings: .npy or .safetensors, (rows, dim). names: JSON, see read_row_names. normalize: to unit length.
+        made_by: name of the encoder that made the file ("open_clip:ViT-B-32-quickgelu:openai"), for new prompts later.
 
         Raises ValueError if a file is missing or damaged, or if the numbers of rows and names differ.
         """
@@ -43,7 +52,7 @@ class PrecomputedTextEncoder:
         self.is_normalizing = normalize
         self.embedding_dim = int(self._embeddings_KD.shape[1])
         content = hashlib.sha256(self._embeddings_KD.numpy().tobytes()).hexdigest()[:12]
-        self.name = f"precomputed:{path.name}:{content}"
+        self.name = f"precomputed:{path.name}:{content}" + (f"{MADE_BY}{made_by}" if made_by else "")
         self._row_of: dict[str, int] = {}
         first = [(row, names[0]) for row, names in enumerate(row_names)]
         others = [(row, name) for row, names in enumerate(row_names) for name in names[1:]]

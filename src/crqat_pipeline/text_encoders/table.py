@@ -39,11 +39,16 @@ class PrecomputedSpec(BaseModel):
     embeddings: Path = Field(description=".npy or .safetensors with one row per name.")
     names: Path = Field(description="JSON: names, lists of synonyms, or categories, in row order.")
     normalize: bool = Field(True, description="Bring rows to unit length, as YOLO-World was trained.")
+    made_by: str | None = Field(
+        None,
+        min_length=1,
+        description="Encoder that made the file, such as open_clip:ViT-B-32-quickgelu:openai; new prompts need it",
+    )
 
     def build(self) -> TextEncoder:
         from crqat_pipeline.text_encoders.precomputed import PrecomputedTextEncoder
 
-        return PrecomputedTextEncoder(self.embeddings, self.names, self.normalize)
+        return PrecomputedTextEncoder(self.embeddings, self.names, self.normalize, self.made_by)
 
 
 class OpenClipSpec(BaseModel):

@@ -6,7 +6,9 @@ from fixed_model import FixedModel
 from safetensors.torch import save_file
 
 from crqat_pipeline.inference.prompt_resolver import PromptResolver, check_prompts, split_prompts
+from crqat_pipeline.inference.runnable import ModelFacts
 from crqat_pipeline.model_files.text_bank_file import find_text_banks, read_text_bank
+from crqat_pipeline.structures.vocabulary import TextBank
 
 
 def stored_bank(path, prompts, dim=4, encoder="open_clip:X:y:gelu"):
@@ -87,3 +89,23 @@ def test_damaged_text_banks_are_refused(tmp_path):
         read_text_bank(path)
     with pytest.raises(ValueError, match="No text bank"):
         read_text_bank(tmp_path / "gone.safetensors")
+
+
+class _Clip:
+    def __init__(self, name):
+        self.name = name
+
+    def encode(self, prompts):
+        return TextBank(tuple(prompts), torch.ones(len(prompts), 4), self.name, True)
+
+
+@pytest.mark.parametrize("prompts", [["red lamp"], ["dog", "red lamp"]])
+@pytest.mark.parametrize("made_by", ["", " made by open_clip:ViT-B-32-quickgelu:openai"])
+def test_new_prompts_beside_a_file_of_embeddings_need_its_maker(prompts, made_by):
+    own = TextBank(("dog", "lamp"), torch.ones(2, 4), f"precomputed:clip.npy:0{made_by}", True)
+    resolver = PromptResolver(ModelFacts("test", 4, 32, text_bank=own), text_encoder=_Clip("open_clip:ViT-B-32:x"))
+    if made_by:
+        assert resolver.resolve(prompts, None).prompts == tuple(prompts)
+    else:
+        with pytest.raises(ValueError, match=r"two encoders cannot be compared.*'red lamp': lamp.*made_by"):
+            resolver.resolve(prompts, None)
