@@ -148,7 +148,7 @@ def test_other_programs_read_the_columns(tmp_path):
     [
         (None, "lacks b'crqat'"),
         ({"crqat": "no json"}, "cannot be read"),
-        ({"crqat": '{"format": "crqat prepared split 9"}'}, "format is 'crqat prepared split 9'"),
+        ({"crqat": '{"format": "crqat prepared split 9"}'}, "crqat prepared split 9"),
         ({"crqat": f'{{"format": "{FORMAT}"}}'}, "lacks 'categories'"),
         ({"crqat": f'{{"format": "{FORMAT}", "categories": [{{"id": "x"}}]}}'}, "faults in its categories"),
     ],
