@@ -16,7 +16,7 @@ from crqat_pipeline.distillation.loss import LossSpec, TeacherView
 from crqat_pipeline.structures.output import DetectorOutput
 
 EPSILON = 1e-6
-SMALLEST_DEVIATION = 1e-3
+SMALLEST_DEVIATION = 1e-4
 """A channel that varies less is divided by this instead of its own deviation: the gradient grows with 1 / deviation,
 and a nearly dead channel would outweigh all others. Channels of ordinary deviation (0.1 to 10) keep their bits."""
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from crqat_pipeline.structures.output import PositiveRegions
 
-SMALLEST_NORM = 1e-3
+SMALLEST_NORM = 1e-4
 """Shorter embeddings are divided by this instead of their length: a cosine's gradient grows with 1 / length, up to 1e12
 with PyTorch's own floor. Unit texts and regions of ordinary length (about 1) keep their bits."""
 

@@ -62,7 +62,7 @@ def test_a_constant_channel_gets_no_gradient_and_no_nan():
     assert student["c3"].grad[:, 0].abs().max() > 0
 
 
-@pytest.mark.parametrize("deviation", [1e-9, 1e-7, 1e-5, 1e-4, 0.99e-3])
+@pytest.mark.parametrize("deviation", [1e-9, 1e-7, 1e-6, 1e-5, 0.99e-4])
 def test_a_nearly_dead_channel_gets_a_bounded_gradient(deviation):
     student, teacher = maps(0), maps(1)
     alive = {name: value.clone() for name, value in student.items()}
@@ -82,8 +82,8 @@ def test_a_nearly_dead_channel_gets_a_bounded_gradient(deviation):
 
 
 def test_the_gradient_below_the_floor_is_that_of_autograd():
-    student = {"c3": (1e-4 * maps(0)["c3"]).requires_grad_()}
-    again = (1e-4 * maps(0)["c3"]).requires_grad_()
+    student = {"c3": (1e-5 * maps(0)["c3"]).requires_grad_()}
+    again = (1e-5 * maps(0)["c3"]).requires_grad_()
     pkd_loss(student, {"c3": maps(1)["c3"]}).backward()
     teacher = maps(1)["c3"]
     centred = teacher - teacher.mean((0, 2, 3), keepdim=True)
