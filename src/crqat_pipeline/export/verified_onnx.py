@@ -20,6 +20,7 @@ from crqat_pipeline.export.onnx.form_choice import check_form, chosen_form
 from crqat_pipeline.export.onnx.model import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.runtime import runtime_for
+from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.export.onnx.writer import OnnxReport, write_onnx
 from crqat_pipeline.export.parity import check_batches
 from crqat_pipeline.export.parity_report import ParityReport
@@ -58,6 +59,7 @@ def write_verified_onnx(
     require_onnx()
     path, spec = Path(path), spec or OnnxSpec()
     form = chosen_form(detector, spec.form)
+    check_supported(detector)
     check_form(detector, form)
     texts_KD = _unit_rows(detector.embedding_dim) if text_bank is None else text_bank.embeddings_KD.float()
     with atomic_path(path) as temporary:

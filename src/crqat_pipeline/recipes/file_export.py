@@ -23,6 +23,7 @@ from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.form_choice import check_form, chosen_form, has_pre_activation
 from crqat_pipeline.export.onnx.requirements import require_onnx
+from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
 from crqat_pipeline.inference.image_files import expand, is_image
 from crqat_pipeline.inference.image_source import open_image
@@ -79,6 +80,7 @@ def export_file(
     require_onnx()
     detector = model.detector
     form = chosen_form(detector, spec.form)
+    check_supported(detector)
     check_form(detector, form)
     divisor = detector.size_divisor
     if image_size_px % divisor or image_size_px < divisor:

@@ -10,6 +10,7 @@ import torch
 
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.quantization import QuantSpec, prepare
 from crqat_pipeline.recipes.specs import DataPrepSpec, NamedBuilderSpec, RunSpec
 from crqat_pipeline.runtime.device import choose_device
@@ -45,6 +46,11 @@ def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[st
             prepare(detector, QuantSpec.model_validate(parameters["quantization"]))
         except ValueError as error:
             yield f"quantization: {error}"
+    if {"detector", "int4_export"} <= set(used) and (parameters.get("int4_export") or {}).get("onnx") is not None:
+        try:
+            check_supported(detector)
+        except ValueError as error:
+            yield f"int4_export.onnx: {error}"
     yield from _sides({section: parameters[section] for section in used if section in parameters}, row.name, detector)
 
 
