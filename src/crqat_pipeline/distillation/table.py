@@ -17,7 +17,7 @@ from crqat_pipeline.distillation.vocabulary_kd import VocabularyKdSpec, vocabula
 LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
         "pkd": Loss(PkdSpec, pkd, teacher_backbone=True, student_features=True),
-        "trkd": Loss(TrkdSpec, trkd, positives=True),
+        "trkd": Loss(TrkdSpec, trkd, positives=True, student_features=True),
         "qfd": Loss(QfdSpec, qfd, teacher_output=True, student_features=True),
         "vocabulary": Loss(VocabularyKdSpec, vocabulary_kd, teacher_output=True),
     }

@@ -31,6 +31,11 @@ class TrkdSpec(LossSpec):
     relations: Literal["both", "region_text", "region_region"] = Field(
         default="both", description="Which entries of the relation matrix count (paper, ablation on TRKD)"
     )
+    embedding: Literal["scored", "raw"] = Field(
+        default="scored",
+        description="Which embedding is related: the one that the score compares with text, or the one before version "
+        "2's BatchNorm; the paper does not say",
+    )
     across_queries: bool = Field(
         default=False, description="One matrix per image over all its queries; not in the paper"
     )
@@ -52,13 +57,19 @@ def trkd(student: DetectorOutput, teacher: TeacherView, spec: TrkdSpec) -> dict[
     assert teacher.output is not None
     assert teacher.positives is not None
     loss = trkd_loss(
-        student.region_embeddings_BND,
-        teacher.output.region_embeddings_BND,
+        _related(student, spec),
+        _related(teacher.output, spec),
         teacher.output.text_embeddings,
         teacher.positives,
         spec,
     )
     return {"trkd": loss}
+
+
+def _related(output: DetectorOutput, spec: TrkdSpec) -> Tensor:
+    """(B, N, D) whose relations are compared. Families without a norm in between have one embedding only."""
+    raw_BND = output.raw_region_embeddings_BND
+    return raw_BND if spec.embedding == "raw" and raw_BND is not None else output.region_embeddings_BND
 
 
 def trkd_loss(

@@ -17,10 +17,12 @@ class DetectorOutput:
     """The raw answer of any detector family.
 
     class_logits_BNK: score logits. boxes_BN4: pixel xyxy of the input image. region_embeddings_BND: the
-    embeddings that are compared with text (before normalization). text_embeddings: (K, D) or (B, K, D), what these are
-    compared with: as given, or projected by a family that compares in a space of its own.
+    embeddings that the score compares with text; lengths may be missing from the score, nothing else is: a BatchNorm
+    between network and comparison has been applied. text_embeddings: (K, D) or (B, K, D), what these are compared
+    with: as given, or projected by a family that compares in a space of its own.
     features: named feature maps of backbone and neck, filled on request only. box_bins_BN4R: logits over the distance
-    of each side (left, top, right, bottom), of families that predict a distribution.
+    of each side (left, top, right, bottom), of families that predict a distribution. raw_region_embeddings_BND: before
+    such a BatchNorm, filled on request with the features.
     family: tensors that only the detector's own loss and assigner read.
     """
 
@@ -31,6 +33,7 @@ class DetectorOutput:
     features: Mapping[str, Tensor] = field(default_factory=dict)
     box_bins_BN4R: Tensor | None = None
     family: Mapping[str, Tensor] = field(default_factory=dict)
+    raw_region_embeddings_BND: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ def test_version_1_is_a_scaled_cosine() -> None:
     contrast = Contrast(3, initial_bias=-10.0, is_batch_normed=False)
     region = torch.tensor([3.0, 0.0, 4.0]).reshape(1, 3, 1, 1)
     text = torch.tensor([[[0.0, 0.0, 7.0], [-2.0, 0.0, 0.0]]])  # lengths 7 and 2 must not matter
-    logits = contrast(region, text)
+    logits, related = contrast(region, text)
+    assert related is region
     assert logits.flatten().tolist() == pytest.approx([0.8 / 0.07 - 10, -0.6 / 0.07 - 10], abs=1e-4)
 
 
@@ -29,9 +30,31 @@ def test_version_2_batch_normalizes_the_region_and_not_its_length() -> None:
         contrast.norm.running_mean.copy_(torch.tensor([1.0, 0.0]))
         contrast.norm.running_var.copy_(torch.tensor([4.0 - 1e-3, 1.0 - 1e-3]))
         contrast.norm.weight.copy_(torch.tensor([-1.0, 2.0]))  # a negative gain
-    logits = contrast(torch.tensor([5.0, 3.0]).reshape(1, 2, 1, 1), torch.tensor([[[0.0, 10.0], [3.0, 4.0]]]))
+    logits, related = contrast(torch.tensor([5.0, 3.0]).reshape(1, 2, 1, 1), torch.tensor([[[0.0, 10.0], [3.0, 4.0]]]))
     expected = [math.exp(-1) * 6.0, math.exp(-1) * (-2 * 0.6 + 6 * 0.8)]
     assert logits.flatten().tolist() == pytest.approx(expected, abs=1e-6)
+    assert related.flatten().tolist() == pytest.approx([-2.0, 6.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+@pytest.mark.parametrize("version", [1, 2])
+def test_scores_are_read_off_the_region_embeddings(version: int, is_training: bool, enliven: Callable) -> None:
+    detector = enliven(build_detector("yolo_world_open_shapes", version=version).double()).train(is_training)
+    images, text = torch.rand(2, 3, 64, 96).double(), 3 * torch.randn(4, 64).double()
+    with torch.no_grad():
+        output = detector(images, text, return_features=True)
+    contrasts = detector.head.contrasts
+    level_N = torch.tensor([(8, 16, 32).index(int(stride)) for stride in output.family["strides_N"]])
+    scale_N1, bias_N1 = (torch.stack([getattr(one, name) for one in contrasts])[level_N].detach().unsqueeze(1)
+                         for name in ("logit_scale", "bias"))  # fmt: skip
+    regions = output.region_embeddings_BND
+    if version == 1:
+        regions = functional.normalize(regions, dim=2)
+    products = regions @ functional.normalize(text, dim=1).T
+    torch.testing.assert_close(scale_N1.exp() * products + bias_N1, output.class_logits_BNK, rtol=0, atol=1e-10)
+    assert output.raw_region_embeddings_BND is not None
+    assert torch.equal(output.raw_region_embeddings_BND, output.region_embeddings_BND) == (version == 1)
+    assert detector(images, text).raw_region_embeddings_BND is None
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -22,7 +22,7 @@ EVERYTHING = DistillationSpec(
     [
         (DistillationSpec(), False, False, False, False),
         (DistillationSpec(pkd=PkdSpec(weight=6)), True, False, False, True),
-        (DistillationSpec(trkd=TrkdSpec(weight=6)), False, True, True, False),
+        (DistillationSpec(trkd=TrkdSpec(weight=6)), False, True, True, True),
         (DistillationSpec(trkd=TrkdSpec(weight=0)), False, False, False, False),
         (DistillationSpec(qfd=QfdSpec()), False, False, True, True),
         (DistillationSpec(qfd=QfdSpec(weight=0)), False, False, False, False),

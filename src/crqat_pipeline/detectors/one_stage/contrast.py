@@ -31,12 +31,15 @@ class Contrast(nn.Module):
         )
         self.similarity = RegionTextSimilarity()
 
-    def forward(self, embedding_BDHW: Tensor, text_XKD: Tensor) -> Tensor:
-        """(B, P, K) logits; P = H * W, row-major."""
+    def forward(self, embedding_BDHW: Tensor, text_XKD: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, P, K) logits, P = H * W, row-major; and the embedding (B, D, H, W) whose relations the score reads.
+
+        The latter is the map after BatchNorm (version 2), or the map as it came, whose length is no relation (1).
+        """
         if self.norm is not None:
-            normed_BDHW = self.norm(embedding_BDHW)
+            scored_BDHW = normed_BDHW = self.norm(embedding_BDHW)
         else:
-            normed_BDHW = functional.normalize(embedding_BDHW, dim=1)
+            scored_BDHW, normed_BDHW = embedding_BDHW, functional.normalize(embedding_BDHW, dim=1)
         unit_text_XKD = functional.normalize(text_XKD, dim=2) * self.logit_scale.exp()
         similarity_BPK: Tensor = self.similarity(normed_BDHW.flatten(2), unit_text_XKD)
-        return similarity_BPK + self.bias
+        return similarity_BPK + self.bias, scored_BDHW

@@ -71,15 +71,17 @@ class OneStageDetector(OpenVocabularyDetector, Generic[Spec]):
         backbone_maps = self.backbone_features(images_B3HW)
         neck_maps = self.neck_features(backbone_maps, text_XKD)
         maps = [neck_maps[name] for name in HEAD_MAPS]
-        head = self.head(maps, self.compared_text(text_XKD))
+        compared_XKD = self.compared_text(text_XKD)
+        head = self.head(maps, compared_XKD, return_raw=return_features)
         sizes = [(map_BCHW.shape[2], map_BCHW.shape[3]) for map_BCHW in maps]
         points_N2, strides_N = anchor_grid(sizes, LEVEL_STRIDES_PX, like=head.box_bins_BN4R)
         return DetectorOutput(
             class_logits_BNK=head.class_logits_BNK,
             boxes_BN4=decode_boxes(head.box_bins_BN4R, points_N2, strides_N),
             region_embeddings_BND=head.region_embeddings_BND,
-            text_embeddings=text_embeddings,
+            text_embeddings=compared_XKD if text_embeddings.ndim == 3 else compared_XKD[0],
             box_bins_BN4R=head.box_bins_BN4R,
+            raw_region_embeddings_BND=head.raw_region_embeddings_BND,
             features={**backbone_maps, **neck_maps} if return_features else {},
             family={
                 "anchor_points_N2": points_N2,

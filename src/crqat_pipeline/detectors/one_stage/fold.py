@@ -20,7 +20,7 @@ Network = TypeVar("Network", bound=nn.Module)
 def fold_batch_norm(detector: Network) -> Network:
     """A copy in eval mode whose convolution units have a bias instead of BatchNorm; text stays an input.
 
-    The BatchNorm of version 2's contrast stays: it acts on embeddings that are an output themselves.
+    The BatchNorm of version 2's contrast stays: the embeddings before it are an output on request.
     Raises ValueError for a unit whose layers were swapped (a detector prepared for quantization).
     """
     folded = copy.deepcopy(detector).eval()

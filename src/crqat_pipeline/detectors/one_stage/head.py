@@ -20,11 +20,15 @@ from crqat_pipeline.detectors.one_stage.spec import LEVEL_STRIDES_PX, OneStageSp
 
 @dataclass(frozen=True)
 class HeadOutput:
-    """class_logits_BNK, region_embeddings_BND (before the contrast's norm), box_bins_BN4R (logits of l, t, r, b)."""
+    """class_logits_BNK, region_embeddings_BND (after version 2's BatchNorm), box_bins_BN4R (logits of l, t, r, b).
+
+    raw_region_embeddings_BND: before any norm of the contrast, on request.
+    """
 
     class_logits_BNK: Tensor
     region_embeddings_BND: Tensor
     box_bins_BN4R: Tensor
+    raw_region_embeddings_BND: Tensor | None = None
 
 
 class Head(nn.Module):
@@ -48,19 +52,22 @@ class Head(nn.Module):
             nn.init.ones_(box_branch[-1].bias)  # type: ignore[index, arg-type]
             nn.init.zeros_(embedding_branch[-1].bias)  # type: ignore[index, arg-type]
 
-    def forward(self, maps: Sequence[Tensor], text_XKD: Tensor) -> HeadOutput:
-        logits, embeddings, bins = [], [], []
+    def forward(self, maps: Sequence[Tensor], text_XKD: Tensor, *, return_raw: bool = False) -> HeadOutput:
+        logits, embeddings, raw, bins = [], [], [], []
         for map_BCHW, box_branch, embedding_branch, contrast in zip(
             maps, self.box_branches, self.embedding_branches, self.contrasts, strict=True
         ):
-            embedding_BDHW = embedding_branch(map_BCHW)
-            logits.append(contrast(embedding_BDHW, text_XKD))
-            embeddings.append(embedding_BDHW.flatten(2).transpose(1, 2))
+            raw_BDHW = embedding_branch(map_BCHW)
+            logits_BPK, scored_BDHW = contrast(raw_BDHW, text_XKD)
+            logits.append(logits_BPK)
+            embeddings.append(scored_BDHW.flatten(2).transpose(1, 2))
+            raw.append(raw_BDHW.flatten(2).transpose(1, 2))
             bins.append(box_branch(map_BCHW).flatten(2).transpose(1, 2))
         return HeadOutput(
             torch.cat(logits, dim=1),
             torch.cat(embeddings, dim=1),
             torch.unflatten(torch.cat(bins, dim=1), 2, (4, self.num_bins)),
+            torch.cat(raw, dim=1) if return_raw else None,
         )
 
 

@@ -27,23 +27,29 @@ class TextSide(NamedTuple):
     bias: str
 
 
-def contrast(emission: Emission, block: Contrast, embedding_BDP: str, text_XKD: str) -> str:
-    """(B, K, P) logits."""
+def contrast(emission: Emission, block: Contrast, embedding_BDP: str, text_XKD: str) -> tuple[str, str]:
+    """(B, K, P) logits, and the embedding (B, D, P) that is related (Contrast.forward)."""
     graph, name = emission.graph, emission.name(block)
     if block.norm is not None and not _is_quantized(emission, block):
         weight_XKD, bias_XK1 = _text_side(emission, block, text_XKD)
         products_BKP = graph.node("MatMul", weight_XKD, embedding_BDP, name=name)
-        return graph.node("Add", products_BKP, bias_XK1, name=name)
+        logits = graph.node("Add", products_BKP, bias_XK1, name=name)
+        return logits, _batch_normed(emission, block.norm, embedding_BDP, name) if emission.wants_embeddings else ""
     if block.norm is None:
+        scored = embedding_BDP
         embedding_BDP = normalized(emission, embedding_BDP, 1, name)
     else:
-        gain_D, shift_D = affine_of(block.norm)
-        gain, shift = (graph.constant(side[:, None], f"{name}.norm") for side in (gain_D, shift_D))
-        embedding_BDP = graph.node("Add", graph.node("Mul", embedding_BDP, gain, name=name), shift, name=name)
+        scored = embedding_BDP = _batch_normed(emission, block.norm, embedding_BDP, name)
     text = operand(emission, block.similarity.text_operand, _unit_text(emission, block, text_XKD), rank=3)
     regions = operand(emission, block.similarity.region_operand, embedding_BDP, rank=3)
     products_BKP = scaled(emission, product(emission, text, regions, name), name)
-    return graph.node("Add", products_BKP, graph.constant(block.bias.detach(), f"{name}.bias"), name=name)
+    return graph.node("Add", products_BKP, graph.constant(block.bias.detach(), f"{name}.bias"), name=name), scored
+
+
+def _batch_normed(emission: Emission, norm: nn.Module, embedding_BDP: str, name: str) -> str:
+    graph = emission.graph
+    gain, shift = (graph.constant(side_D[:, None], f"{name}.norm") for side_D in affine_of(norm))
+    return graph.node("Add", graph.node("Mul", embedding_BDP, gain, name=name), shift, name=name)
 
 
 def can_collapse(emission: Emission, block: Contrast, last: nn.Module) -> bool:

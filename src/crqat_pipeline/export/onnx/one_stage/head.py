@@ -43,8 +43,9 @@ def head(emission: Emission, block: Head, maps: Sequence[FeatureMap], text_XKD: 
             logits.append(collapsed_contrast(emission, contrast, last, _flat(emission, feature_before, name), text_XKD))
         else:
             embedding_BDP = _flat(emission, emission.emit(embedding_branch, feature), name)
-            logits.append(emission.emit(contrast, embedding_BDP, text_XKD))
-            embeddings.append(embedding_BDP)
+            level_logits, scored_BDP = emission.emit(contrast, embedding_BDP, text_XKD)
+            logits.append(level_logits)
+            embeddings.append(scored_BDP)
         box_map = emission.emit(box_branch, feature)
         bins.append(_flat(emission, box_map, name))
         level_points, level_strides = cell_points(emission, emission.floats(box_map), stride_px, name)
