@@ -25,15 +25,7 @@ def align_students(
 ) -> dict[str, AlignmentSummary]:
     """student -> distances to the teacher over `spec.alignment_images` images, against the whole vocabulary."""
     device = choose_device(device_name)
-    loader = LoaderSpec(
-        image_size_px=spec.image_size_px,
-        batch_size=min(spec.batch_size, spec.alignment_images, len(data.split.images)),
-        num_prompts=len(data.vocabulary),
-        prompt_scope="batch",
-        use_random_synonyms=False,
-        flip_probability=0.0,
-    )
-    num_batches = -(-min(spec.alignment_images, len(data.split.images)) // loader.batch_size)
+    loader, num_batches = whole_vocabulary_loader(data, spec)
     groups: dict[str, list[GroupAlignment]] = {name: [] for name in students}
     teacher.to(device).eval()
     for batch in training_batches(data.split, data.images, data.text_bank, data.vocabulary, loader, 0, 0, num_batches):
@@ -44,3 +36,16 @@ def align_students(
             got = student.to(device).eval()(batch.images_B3HW, batch.text_embeddings)
             groups[name] += group_alignments(expected, student.in_order_of(got, expected), positives)
     return {name: summarize_alignment(found) for name, found in groups.items()}
+
+
+def whole_vocabulary_loader(data: TrainingData, spec: EvaluationSpec) -> tuple[LoaderSpec, int]:
+    """Batches with targets, unchanged images and every prompt; and how many make `spec.alignment_images` images."""
+    loader = LoaderSpec(
+        image_size_px=spec.image_size_px,
+        batch_size=min(spec.batch_size, spec.alignment_images, len(data.split.images)),
+        num_prompts=len(data.vocabulary),
+        prompt_scope="batch",
+        use_random_synonyms=False,
+        flip_probability=0.0,
+    )
+    return loader, -(-min(spec.alignment_images, len(data.split.images)) // loader.batch_size)

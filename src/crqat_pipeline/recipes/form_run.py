@@ -16,6 +16,7 @@ from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_images, detect_split
 from crqat_pipeline.recipes.forms import MAIN, ONNX, TEACHER, is_written, load_form
+from crqat_pipeline.recipes.level_run import level_figures
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.facts import content_digest
@@ -34,10 +35,12 @@ def run_forms(
     spec: EvaluationSpec,
     run: RunSpec,
     resume_folder: Path,
+    annotations: Mapping[str, Any],
 ) -> tuple[Tables, Facts]:
-    """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher.
+    """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher, figures by level.
 
-    onnx: the student's graph; an empty file stands for none, and there is no such form then.
+    onnx: the student's graph; an empty file stands for none, and there is no such form then. annotations: of the
+    benchmark "coco", for the figures of each level of teacher and student.
     """
     if not run.reuse:
         shutil.rmtree(resume_folder, ignore_errors=True)
@@ -58,6 +61,11 @@ def run_forms(
     students = {form: detector for form, detector in detectors.items() if form != TEACHER}
     for form, summary in align_students(detectors[TEACHER], students, benchmarks["coco"], spec, run.device).items():
         facts[form]["alignment"] = asdict(summary)
+    for form in (TEACHER, MAIN):
+        by_level = level_figures(
+            detectors[form], benchmarks["coco"], annotations, spec, run.device, form, resume_folder
+        )
+        facts[form]["levels"] = {level: asdict(one) for level, one in by_level.items()}
     return tables, facts
 
 

@@ -16,6 +16,7 @@ from crqat_pipeline.evaluation.alignment import AlignmentSummary
 from crqat_pipeline.evaluation.comparison import ShownDetections
 from crqat_pipeline.evaluation.confusion import called_names, confusion_rows, near_synonyms
 from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.evaluation.levels import LevelFigures
 from crqat_pipeline.evaluation.report import render_report
 from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve, ReportData, ReportForm
 from crqat_pipeline.recipes.evaluation_run import Facts, Results
@@ -101,6 +102,15 @@ def alignment_of(facts: Facts) -> dict[str, AlignmentSummary]:
     return {label: _summary(one) for label, one in found.items()}
 
 
+def levels_of(facts: Facts) -> dict[str, dict[str, LevelFigures]]:
+    """Label -> level of the pyramid -> figures, of the forms that have them."""
+    return {
+        FORM_LABELS[form]: {level: LevelFigures(**one) for level, one in known["levels"].items()}
+        for form, known in facts.items()
+        if known.get("levels")
+    }
+
+
 def _summary(stored: Facts) -> AlignmentSummary:
     values: Facts = {key: math.nan if value is None else value for key, value in stored.items()}
     return AlignmentSummary(**values)
@@ -141,6 +151,7 @@ def draw(
         alignment=alignment,
         heat_maps=heat_maps,
         heat_map_range=scale,
+        levels=levels_of(facts),
         latency_where=latency["where"],
         deployed=FORM_LABELS[ONNX] if ONNX in results else None,
         score_threshold=spec.gallery_threshold,

@@ -183,6 +183,9 @@ class EvaluationSpec(_Spec):
     processes: int = Field(default=1, ge=1, description="Processes that score; they change no figure")
     on_training_images: bool = Field(default=False, description="Also score the QAT images (COCO protocol)")
     alignment_images: int = Field(default=100, ge=1, description="Images for the distances to the teacher's embeddings")
+    level_images: int = Field(
+        default=200, ge=0, description="Images for the AP of each level of the detector's pyramid; 0: not measured"
+    )
     gallery_images: int = Field(default=6, ge=0, description="Images drawn side by side in the report")
     gallery_threshold: float = Field(default=0.3, gt=0, lt=1, description="Score from which a detection is drawn")
     heat_map_images: int = Field(default=4, ge=0, description="Images drawn as maps of similarity to their classes")

@@ -1,4 +1,5 @@
 import json
+import math
 from collections import Counter
 from itertools import combinations
 
@@ -76,7 +77,7 @@ def test_the_vocabulary_is_read_back_from_the_annotations(layout: OpenShapes) ->
 def test_objects_lie_inside_and_overlap_little(seed: int, index: int, split: str) -> None:
     spec = OpenShapesSpec(seed=seed)
     scene = draw_scene(spec, split, index)  # type: ignore[arg-type]
-    assert 3 <= len(scene) <= 7
+    assert 2 <= len(scene) <= 6
     for item in scene:
         assert item.left >= 0
         assert item.top >= 0
@@ -87,6 +88,13 @@ def test_objects_lie_inside_and_overlap_little(seed: int, index: int, split: str
         height = min(a.top + a.height, b.top + b.height) - max(a.top, b.top)
         if width > 0 and height > 0:
             assert width * height <= 0.22 * min(a.width * a.height, b.width * b.height) + 1e-9
+
+
+def test_objects_of_every_size_find_room() -> None:
+    scenes = [draw_scene(OpenShapesSpec(), "train", index) for index in range(300)]
+    sizes = np.array([math.sqrt(item.width * item.height) for scene in scenes for item in scene])
+    shares = [np.mean((low <= sizes) & (sizes < high)) for low, high in ((0, 32), (32, 64), (64, 97))]
+    assert min(shares) > 0.12
 
 
 def test_a_scene_does_not_depend_on_the_number_of_scenes(layout: OpenShapes) -> None:

@@ -81,6 +81,14 @@ def test_initial_values_are_the_published_ones() -> None:
     assert build_detector("yolo_world_open_shapes").head.contrasts[2].bias.item() == -6.0
 
 
+def test_first_boxes_of_the_small_detector_are_as_large_as_a_levels_objects() -> None:
+    branches = build_detector("yolo_world_open_shapes").head.box_branches
+    for branch, stride_px in zip(branches, (8, 16, 32), strict=True):
+        bins = branch[-1].bias.detach().reshape(1, 1, 4, 3)
+        (box,) = decode_boxes(bins, torch.zeros(1, 2), torch.tensor([float(stride_px)]))[0].tolist()
+        assert box == pytest.approx([-stride_px, -stride_px, stride_px, stride_px])
+
+
 def test_decoding_by_hand() -> None:
     points, strides = anchor_grid([(1, 2), (1, 1)], (8, 16), like=torch.zeros(1))
     assert points.tolist() == [[4.0, 4.0], [12.0, 4.0], [8.0, 8.0]]

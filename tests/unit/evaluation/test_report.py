@@ -15,6 +15,7 @@ from crqat_pipeline.evaluation import evaluate
 from crqat_pipeline.evaluation.alignment import AlignmentSummary
 from crqat_pipeline.evaluation.comparison import ShownDetections
 from crqat_pipeline.evaluation.confusion import ConfusionRow
+from crqat_pipeline.evaluation.levels import LevelFigures
 from crqat_pipeline.evaluation.report import render_report
 from crqat_pipeline.evaluation.report_data import GalleryImage, HeatMapRow, LossCurve, ReportData, ReportForm
 from crqat_pipeline.evaluation.report_table import cards, changes, headline
@@ -50,6 +51,7 @@ def _full(report: ReportData) -> ReportData:
         alignment={"QAT": summary, "CR-QAT": summary},
         heat_maps=[HeatMapRow("one.jpg: cup", {"Image": image, "FP32": image, "CR-QAT": image})],
         heat_map_range=(-0.25, 0.75),
+        levels={"FP32": {"P3": LevelFigures(0.625, 0.31), "all": LevelFigures(1.0, 0.5)}},
         latency_where="median of 15 calls on a calculator",
         deployed="CR-QAT",
         split_meanings={"seen": "categories that were seen"},
@@ -62,7 +64,7 @@ def _sections(html: str) -> list[str]:
 
 def test_one_offline_page_with_every_section(report: ReportData) -> None:
     html = render_report(_full(report))
-    assert _sections(html) == ["forms", "groups", "categories", "confusion", "gallery", "alignment", "losses"]
+    assert _sections(html) == ["forms", "groups", "categories", "confusion", "gallery", "alignment", "levels", "losses"]
     sources = re.findall(r'(?:src|srcset|href)="([^"]{0,20})', html)
     assert all(one.startswith(("data:image/png", "#")) for one in sources)
     assert "<script" not in html
@@ -71,6 +73,7 @@ def test_one_offline_page_with_every_section(report: ReportData) -> None:
     assert "LVIS box AP, the best 300 detections per image" in html
     assert "1 missed" in html
     assert "one.jpg: cup" in html
+    assert re.search(r"<td>P3</td><td>62\.5</td><td>31\.0</td>", html)
     assert re.search(r"-0\.25<i class=\"scale\".*#000004.*0\.75", html)
     assert "ms: median of 15 calls on a calculator." in html
     assert "categories that were seen" in html

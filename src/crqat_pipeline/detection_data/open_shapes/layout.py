@@ -18,7 +18,7 @@ from crqat_pipeline.runtime.seeding import numpy_generator
 from crqat_pipeline.structures.vocabulary import Vocabulary
 
 LVIS_SPLITS = ("val", "tune")
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 """Raise it with every change of layout or paint, so that written images are rendered again."""
 
 

@@ -79,14 +79,15 @@ def _place(
 def draw_scene(spec: OpenShapesSpec, split: Split, index: int) -> tuple[SceneObject, ...]:
     """Objects of scene `index` of a split, back to front: sizes are log-uniform, aspect is jittered.
 
-    An object that finds no place within the allowed overlap is shrunk, and left out if the scene is full.
+    The largest comes first, while there is room for it. An object that finds no place within the allowed overlap is
+    shrunk, and left out if the scene is full.
     """
     random = numpy_generator(spec.seed, "open_shapes", split, index, "layout")
     ids, cumulative = _category_draw(spec, split)
     count = int(random.integers(spec.min_objects, spec.max_objects + 1))
     chosen = ids[np.searchsorted(cumulative, random.random(count), side="right").clip(max=len(ids) - 1)]
     low, high = math.log(spec.min_object_px), math.log(spec.max_object_px)
-    sizes = np.exp(random.uniform(low, high, count)).tolist()
+    sizes = np.exp(np.sort(random.uniform(low, high, count))[::-1]).tolist()
     aspects = np.exp(random.uniform(-ASPECT_JITTER / 2, ASPECT_JITTER / 2, count)).tolist()
     placed: list[SceneObject] = []
     for category_id, size_px, aspect in zip(chosen.tolist(), sizes, aspects, strict=True):

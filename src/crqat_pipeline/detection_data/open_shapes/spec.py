@@ -13,9 +13,9 @@ SPLITS: tuple[Split, ...] = ("train", "val", "tune", "qat")
 class OpenShapesSpec(BaseModel):
     """How many scenes are drawn, and what they look like. Every pixel follows from these values.
 
-    The defaults follow a feasibility study of this project (docs: embedded benchmark), with two changes: objects
-    reach 72 px instead of 44, so that the stride-32 level of the detector is used, and training categories are
-    long-tailed, so that the LVIS frequencies r, c and f all occur.
+    The defaults follow a feasibility study of this project (docs: embedded benchmark), with two changes: objects span
+    16 to 96 px instead of 18 to 44, so that every level of the detector has objects of its own, and training categories
+    are long-tailed, so that the LVIS frequencies r, c and f all occur.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,10 +29,10 @@ class OpenShapesSpec(BaseModel):
         24, ge=1, le=192, description="Vocabulary of the qat split, drawn from base evenly over the words."
     )
     image_size_px: int = Field(128, ge=64, le=1024, description="Side of a scene, pixels.")
-    min_objects: int = Field(3, ge=1, description="Fewest objects of a scene.")
-    max_objects: int = Field(7, ge=1, le=20, description="Most objects of a scene.")
-    min_object_px: float = Field(18.0, ge=8.0, description="Smallest object size (root of box area), pixels.")
-    max_object_px: float = Field(72.0, ge=8.0, description="Largest object size (root of box area), pixels.")
+    min_objects: int = Field(2, ge=1, description="Fewest objects of a scene.")
+    max_objects: int = Field(6, ge=1, le=20, description="Most objects of a scene.")
+    min_object_px: float = Field(16.0, ge=8.0, description="Smallest object size (root of box area), pixels.")
+    max_object_px: float = Field(96.0, ge=8.0, description="Largest object size (root of box area), pixels.")
     max_overlap: float = Field(
         0.22, ge=0.0, lt=1.0, description="Largest intersection of two boxes, as a share of the smaller box."
     )

@@ -26,7 +26,8 @@ OPEN_SHAPES: Mapping[str, Any] = MappingProxyType(
         "box_width": 32,
         "embedding_width": 48,
         "head_convs": 1,
-        "num_bins": 8,
+        # First boxes of 16, 32, 64 px and at most 32, 64, 128: in scenes of 128 px every level has objects of its own.
+        "num_bins": 3,
         "embedding_dim": 64,
         "enhancer_width": 64,
         "enhancer_heads": 4,

@@ -41,6 +41,7 @@ def detect(
     lvis_text_bank: TextBank,
     val_images: ImageFolder,
     val_set: PreparedSplit,
+    val_annotations: Annotations,
     qat_images: ImageFolder,
     qat_set: PreparedSplit,
     spec: EvaluationSpec,
@@ -62,7 +63,7 @@ def detect(
     }
     if spec.on_training_images:
         benchmarks["train"] = TrainingData(qat_set, qat_images, vocabulary, text_bank)
-    return form_run.run_forms(sources, onnx, benchmarks, spec, run, resume_folder)
+    return form_run.run_forms(sources, onnx, benchmarks, spec, run, resume_folder, val_annotations)
 
 
 def map_similarity(
