@@ -34,12 +34,17 @@ def forget_other_rows(older: DictConfig, newer: Mapping[Any, Any]) -> None:
             continue
         if not isinstance(value, Mapping | DictConfig):
             continue
-        row, wanted = older[key], value.get(ROW_KEY)
-        if ROW_KEY in row and wanted is not None and row[ROW_KEY] != wanted:
+        row, told = older[key], _as_written(value).get(ROW_KEY)
+        if ROW_KEY in row and told is not None and _as_written(row)[ROW_KEY] != told:
             for option in [name for name in row if name != ROW_KEY]:
                 del row[option]
         else:
             forget_other_rows(row, value)
+
+
+def _as_written(section: Mapping[Any, Any] | DictConfig) -> dict[Any, Any]:
+    """Without resolving: a parent's `${globals:size}` is another name than the one that a child writes in its place."""
+    return dict(OmegaConf.to_container(section, resolve=False) if isinstance(section, DictConfig) else section)
 
 
 PARENT_KEY = "extends"
