@@ -1,5 +1,6 @@
-# make run | test | lint | clean | mlflow-ui | viz | repro. The environment is made on first use, in .venv.
-# Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml), VENV, ENV (a folder of conf/), PARAMS (of kedro run).
+# make run | photos | test | lint | clean | mlflow-ui | viz | repro. The environment is made on first use, in .venv.
+# Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml), VENV, ENV (a folder of conf/), PARAMS (of kedro run),
+# PHOTOS (docs/how_to/run_on_photographs.md).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -11,6 +12,8 @@ EXTRAS ?= dev,onnx,openvino,demo,omdet
 VENV ?= .venv
 ENV ?= local
 PARAMS ?=
+PHOTOS ?= ../shared/data
+COMMA := ,
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
 
@@ -20,7 +23,7 @@ export DVC_NO_ANALYTICS := 1
 # OpenMP threads that wait give their core back soon: 5 % slower alone (docs/performance.md), far less slowed beside other programs.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help environment run repro test lint format clean mlflow-ui viz
+.PHONY: help environment run photos repro test lint format clean mlflow-ui viz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,7 +40,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 run: $(STAMP) ## everything: data, teacher, baselines, CR-QAT, int4 file, evaluation
 	@kedro run --pipelines=crqat_full --env=$(ENV) $(if $(PARAMS),--params=$(PARAMS))
-	@echo "Curves and runs: make mlflow-ui"
+	@echo "Curves and runs: make mlflow-ui. On photographs, with published weights: make photos (docs/how_to/run_on_photographs.md)"
+
+photos: $(STAMP) ## the same on photographs, with published weights; PHOTOS names their folder
+	@python -m pip install --quiet --no-deps ./examples/nanodet
+	@kedro run --pipelines=crqat_full,vocabulary_kd --env=photos --params=photos=$(PHOTOS)$(if $(PARAMS),$(COMMA)$(PARAMS))
 
 repro: $(STAMP) ## the same stages through DVC: only what has changed
 	@dvc repro

@@ -7,7 +7,7 @@ from tests.support.dvc_agreement import load_catalog, stage_pipelines
 
 PAPER_SCALE = ("yolo_world_m", "yolo_world_l", "yolo_world_x")
 ROOTS = {"base": "data", "local": "data"} | {
-    env: f"data/{env}" for env in ("smoke", "omdet_smoke", "coco_mini", "omdet_turbo_tiny", *PAPER_SCALE)
+    env: f"data/{env}" for env in ("smoke", "omdet_smoke", "coco_mini", "photos", "omdet_turbo_tiny", *PAPER_SCALE)
 }
 PARENTS = {"yolo_world"}
 """Folders that other environments extend; they are not run themselves."""

@@ -20,6 +20,7 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
 
     load() gives an AnnotationFile: sound records in one spelling, and the faults of the others, which are raised when
     its records are used. reading: fields of FaultyBoxSpec, what is done about faulty boxes.
+    images_below: folder, relative to the image folder, that the file's image names begin in.
     """
 
     def __init__(
@@ -28,10 +29,12 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
         filepath: str | None,
         given: bool = False,
         reading: dict[str, Any] | None = None,
+        images_below: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(filepath=filepath, given=given, metadata=metadata)
         self._reading = dict(reading or {})
+        self._images_below = images_below
 
     def write(self, data: Mapping[str, Any]) -> None:
         with self.replacing() as temporary:
@@ -45,7 +48,9 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
         if path.is_dir():
             raise DatasetError(f"An annotation file must be a JSON file; {path} is a folder. Name the file in it.")
         try:
-            return AnnotationFile(read_json_annotations(path), str(path), self._rules())
+            content = read_json_annotations(path)
+            moved = content if self._images_below is None else _moved(content, self._images_below)
+            return AnnotationFile(moved, str(path), self._rules())
         except JsonFileError as error:
             raise DatasetError(str(error)) from error
 
@@ -59,3 +64,16 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
             return ReadingRules(FaultyBoxSpec.model_validate(self._reading))
         except ValidationError as error:
             raise DatasetError(f"The catalog describes the reading of {self.path} wrongly: {error}") from error
+
+
+def _moved(annotations: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """The same records with image names that begin with the folder; what has no name is left to the checks."""
+    images = annotations.get("images")
+    if not isinstance(images, list):
+        return dict(annotations)
+    return {**annotations, "images": [_moved_record(image, folder) for image in images]}
+
+
+def _moved_record(image: Any, folder: str) -> Any:
+    is_named = isinstance(image, dict) and "file_name" in image
+    return {**image, "file_name": f"{folder}/{image['file_name']}"} if is_named else image

@@ -41,7 +41,7 @@ def make_teacher(
             f"{data.text_bank.encoder} gives {data.text_bank.embeddings_KD.shape[1]}. Change detector or text_encoder."
         )
     if spec.weights is not None:
-        detector.load_weights(spec.weights)
+        detector.load_weights(spec.weights, data.text_bank)
         checkpoint = to_checkpoint(detector.state_dict(), row, None, (), stage="teacher", weights=spec.weights)
         return StageResult(checkpoint, {"seconds": 0.0}, [])
     facts = {

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
+from crqat_pipeline.catalog_io.annotations import AnnotationsDataset
 from crqat_pipeline.catalog_io.artifact import ArtifactFile
 from crqat_pipeline.catalog_io.checkpoint import SafetensorsCheckpoint
 from crqat_pipeline.catalog_io.csv_folder import CsvFolder
@@ -180,3 +181,10 @@ def test_artifact_is_moved_into_place(tmp_path):
 
 def test_resume_folder_is_made_on_load(tmp_path):
     assert ResumeFolder(filepath=path(tmp_path)).load().is_dir()
+
+
+def test_image_names_of_an_annotation_file_may_begin_in_a_folder(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('{"images": [{"id": 1, "file_name": "val/a.jpg"}, {"id": 2}], "categories": []}', encoding="utf-8")
+    content = AnnotationsDataset(filepath=str(path), given=True, images_below="coco/images").load()
+    assert content == {"images": [{"id": 1, "file_name": "coco/images/val/a.jpg"}, {"id": 2}], "categories": []}

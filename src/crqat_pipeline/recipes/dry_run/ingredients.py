@@ -7,9 +7,11 @@ import torch
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.detectors.weights.download import cached_file
+from crqat_pipeline.recipes.data import embed
 from crqat_pipeline.recipes.dry_run.report import DryRunReport
 from crqat_pipeline.recipes.dry_run.subject import DryRunSubject
 from crqat_pipeline.runtime.seeding import derive_seed
+from crqat_pipeline.structures.vocabulary import TextBank
 from crqat_pipeline.text_encoders.omdet_tower import local_weights
 from crqat_pipeline.text_encoders.table import OmDetTurboTextSpec, OpenClipSpec, PrecomputedSpec, TextEncoderSpec
 
@@ -29,7 +31,7 @@ def build_teacher(subject: DryRunSubject, report: DryRunReport) -> OpenVocabular
     weights = subject.teacher.weights if subject.teacher else None
     state = "random; it is trained" if subject.teacher else "random here; the run reads its teacher's checkpoint"
     if weights is not None:
-        state = _loaded(detector, weights, report)
+        state = _loaded(detector, weights, _text_bank(subject), report)
     parameters = sum(value.numel() for value in detector.parameters())
     report.add(
         "Detector",
@@ -39,7 +41,22 @@ def build_teacher(subject: DryRunSubject, report: DryRunReport) -> OpenVocabular
     return detector.eval()
 
 
-def _loaded(detector: OpenVocabularyDetector, weights: str, report: DryRunReport) -> str:
+def _text_bank(subject: DryRunSubject) -> TextBank | None:
+    """The run's prompts in its text space, where both are at hand; None for a text tower, which takes minutes."""
+    split = subject.splits.get("val")
+    if (
+        split is None
+        or subject.data_prep is None
+        or isinstance(subject.data_prep.encoder, OpenClipSpec | OmDetTurboTextSpec)
+    ):
+        return None
+    try:
+        return embed(split.annotations(), subject.data_prep.encoder).text_bank
+    except (ValueError, OSError):
+        return None  # what is wrong with data or encoder is told where these are looked at
+
+
+def _loaded(detector: OpenVocabularyDetector, weights: str, text_bank: TextBank | None, report: DryRunReport) -> str:
     try:
         path = cached_file(weights)
     except ValueError as error:
@@ -50,7 +67,7 @@ def _loaded(detector: OpenVocabularyDetector, weights: str, report: DryRunReport
         report.missing.append(f"teacher.weights: {weights} is not on this machine ({remedy})")
         return "MISSING; built without weights"
     try:
-        detector.load_weights(path)
+        detector.load_weights(path, text_bank)
     except (ValueError, OSError) as error:
         report.missing.append(f"teacher.weights: {error}")
         return "do not fit; built without weights"

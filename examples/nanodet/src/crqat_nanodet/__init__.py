@@ -1,0 +1,1 @@
+"""NanoDet-m as a detector family of crqat_pipeline (README.md)."""
