@@ -9,6 +9,7 @@ from click.testing import CliRunner
 PAGES = (
     "README.md",
     "docs/how_to/run_on_your_images.md",
+    "docs/how_to/run_on_photographs.md",
     "docs/how_to/train_at_paper_scale.md",
     "docs/how_to/add_a_detector.md",
     "docs/architecture.md",
