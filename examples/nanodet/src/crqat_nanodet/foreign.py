@@ -33,6 +33,10 @@ class NanoDetFile:
         return {"embedding_dim": len(self.prompts)}
 
     @property
+    def source(self) -> str:
+        return self.path.name
+
+    @property
     def text_embeddings_KD(self) -> Tensor:  # noqa: N802 - shape letters
         return torch.eye(len(self.prompts))
 
