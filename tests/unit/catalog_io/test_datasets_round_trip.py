@@ -1,5 +1,6 @@
 """Every dataset: what was saved is loaded, and the same data give the same bytes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +186,8 @@ def test_resume_folder_is_made_on_load(tmp_path):
 
 def test_image_names_of_an_annotation_file_may_begin_in_a_folder(tmp_path):
     path = tmp_path / "a.json"
-    path.write_text('{"images": [{"id": 1, "file_name": "val/a.jpg"}, {"id": 2}], "categories": []}', encoding="utf-8")
-    content = AnnotationsDataset(filepath=str(path), given=True, images_below="coco/images").load()
-    assert content == {"images": [{"id": 1, "file_name": "coco/images/val/a.jpg"}, {"id": 2}], "categories": []}
+    image = {"id": 1, "width": 8, "height": 8, "file_name": "val/a.jpg"}
+    content = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    loaded = AnnotationsDataset(filepath=str(path), given=True, images_below="coco/images").load()
+    assert [one["file_name"] for one in loaded["images"]] == ["coco/images/val/a.jpg"]
