@@ -4,6 +4,7 @@ import pytest
 from kedro.framework.project import pipelines
 
 from tests.support.dvc_agreement import load_catalog, stage_pipelines
+from tests.support.foreign_package import put_on_path
 
 PAPER_SCALE = ("yolo_world_m", "yolo_world_l", "yolo_world_x")
 ROOTS = {"base": "data", "local": "data"} | {
@@ -38,7 +39,8 @@ def test_every_environment_is_tested(project):
 
 
 @pytest.mark.parametrize("env", sorted(ROOTS))
-def test_parameters_fit_the_specs_and_files_lie_under_the_data_root(project, env):
+def test_parameters_fit_the_specs_and_files_lie_under_the_data_root(project, env, tmp_path, monkeypatch):
+    put_on_path(project / "examples" / "nanodet", tmp_path / "site", monkeypatch)  # the detector of `photos`
     catalog = load_catalog(project, env, OWN_FILES if env == "coco_mini" else {})
     for name in sorted(pipelines["crqat_full"].datasets()):
         dataset = catalog.get(name)
@@ -67,6 +69,21 @@ def test_coco_mini_names_the_users_files_by_params(project):
     assert str(catalog.get("qat_images").path) == "/photos"
     assert str(catalog.get("qat_annotations").path) == "/photos.json"
     assert not catalog.get("val_annotations").is_named
+
+
+def test_the_environment_of_photographs_takes_another_detector_and_folder_by_parameters(project):
+    other = {"photos": "/elsewhere", "detector": {"name": "yolo_world_s"}, "teacher": {"weights": "yolo_world_s.pth"}}
+    catalog = load_catalog(project, "photos", other)
+    assert (catalog.load("params:detector").name, catalog.load("params:detector").options) == ("yolo_world_s", {})
+    assert catalog.load("params:teacher").weights == "yolo_world_s.pth"
+    given = [name for name in pipelines["crqat_full"].datasets() if getattr(catalog.get(name), "given", False)]
+    assert len(given) == 7
+    assert all(catalog.get(name).path.as_posix().startswith("/elsewhere") for name in given)
+    encoders = catalog.load("params:data_prep").text_encoders
+    assert {encoders[name].embeddings.as_posix() for name in ("coco_clip", "lvis_clip")} == {
+        "/elsewhere/text/coco_clip_vit_b32.npy",
+        "/elsewhere/text/lvis_v1_clip_vit_b32.npy",
+    }
 
 
 @pytest.mark.parametrize("env", PAPER_SCALE)
