@@ -20,7 +20,7 @@ META_ROWS = [*ROWS, *((family, *row) for family in FAMILIES.values() for row in 
 def _is_installed(request: pytest.FixtureRequest) -> None:
     family = request.node.callspec.params.get("family") if hasattr(request.node, "callspec") else None
     if family is not None and family.missing_modules:
-        pytest.skip(f"the extra {family.extra} is not installed: no {' and '.join(family.missing_modules)}")
+        pytest.skip(f"the family {family.name} needs {' and '.join(family.missing_modules)}, not installed here")
 
 
 def _id(value: object) -> str:

@@ -47,9 +47,10 @@ class DetectorFamily:
     the row's options as keywords and raises ValueError for one that does not fit; a heavy library is imported inside.
     tested: (detector name, options) that the contract test runs for real: small ones.
     meta_tested: further ones that run on the meta device only. read_weights: `crqat weights`; raises WeightsRefused for
-    a file that is not the family's. extra: of pyproject.toml, if the family needs one. modules: what that extra brings,
-    by the name of its import. package: the distribution that brings the row, for families outside this package; set
-    when the row is found.
+    a file that is not the family's. extra: of pyproject.toml, if the family needs one. modules: what the family needs
+    beside this project's own requirements, by the name of its import. install: how these come here, in words, where
+    there is no extra. package: the distribution that brings the row, for families outside this package; set when the
+    row is found.
     """
 
     name: str
@@ -59,6 +60,7 @@ class DetectorFamily:
     read_weights: WeightReader | None = None
     extra: str | None = None
     modules: tuple[str, ...] = ()
+    install: str | None = None
     package: str | None = None
 
     @property
@@ -67,10 +69,10 @@ class DetectorFamily:
         return tuple(name for name in self.modules if find_spec(name) is None)
 
     def check_installed(self) -> None:
-        """Raises ValueError that names the extra for a family whose modules are missing; its builders call this."""
+        """Raises ValueError that says what to install where modules are missing; builders call this."""
         if self.missing_modules:
+            way_out = self.install or f"Install the extra: pip install 'crqat-pipeline[{self.extra}]'"
             raise ValueError(
                 f"Detectors of the family {self.name!r} need {' and '.join(self.modules)}; "
-                f"{' and '.join(self.missing_modules)} cannot be found. Install the extra: "
-                f"pip install 'crqat-pipeline[{self.extra}]'."
+                f"{' and '.join(self.missing_modules)} cannot be found. {way_out}."
             )

@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from crqat_pipeline.detectors.detectron2_retinanet.family import DETECTRON2_RETINANET
 from crqat_pipeline.detectors.dosod.family import DOSOD
 from crqat_pipeline.detectors.family import DetectorFamily
 from crqat_pipeline.detectors.omdet_turbo.family import OMDET_TURBO
@@ -25,7 +26,9 @@ logger = logging.getLogger(__name__)
 
 OUTSIDE_GROUP = "crqat_pipeline.detectors"
 
-FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType({row.name: row for row in (YOLO_WORLD, DOSOD, OMDET_TURBO)})
+FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType(
+    {row.name: row for row in (YOLO_WORLD, DOSOD, OMDET_TURBO, DETECTRON2_RETINANET)}
+)
 
 
 def detector_families() -> Mapping[str, DetectorFamily]:

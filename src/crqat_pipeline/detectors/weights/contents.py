@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from crqat_pipeline.detectors.weights.array_pickle import load_array_pickle
 from crqat_pipeline.detectors.weights.report import WeightsRefused
 from crqat_pipeline.detectors.weights.restricted_pickle import StandIn, load_pickled
 from crqat_pipeline.runtime.tensor_file import TensorFileError, read_tensors
@@ -35,7 +36,7 @@ class WeightFile:
 
 
 def read_weights(path: str | Path) -> WeightFile:
-    """Read a .safetensors, .pth or .pt file without executing anything in it.
+    """Read a .safetensors, .pth, .pt or (detectron2's, of arrays) .pkl file without executing anything in it.
 
     Module trees (Ultralytics) prefer `ema` over `model`; training checkpoints (mmyolo) give their `state_dict`.
     Raises FileNotFoundError, and WeightsRefused for unsafe files or files without weights.
@@ -45,7 +46,7 @@ def read_weights(path: str | Path) -> WeightFile:
         raise FileNotFoundError(f"No weight file at {path}. Check the path, or give an https:// or hf:// source.")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    content = load_pickled(path)
+    content = load_array_pickle(path) if _is_plain_pickle(path) else load_pickled(path)
     if isinstance(content, Mapping):
         for name in ("ema", "model"):
             if isinstance(content.get(name), StandIn):
@@ -63,6 +64,12 @@ def read_weights(path: str | Path) -> WeightFile:
     if isinstance(content, StandIn) and hasattr(content, "_modules"):
         return _from_tree(path, content)
     raise WeightsRefused(f"{path.name} holds a {type(content).__name__}, not weights. Give a detector's checkpoint.")
+
+
+def _is_plain_pickle(path: Path) -> bool:
+    """A .pkl that torch did not write; what torch writes may have any name."""
+    with path.open("rb") as file:
+        return path.suffix == ".pkl" and file.read(2) != b"PK"
 
 
 def _read_safetensors(path: Path) -> WeightFile:
