@@ -55,7 +55,7 @@ def test_files_are_short(project):
 
 
 YOLO_WORLD = re.compile(r"yolo_?world|td_p3|bu_p[45]|\(8, 16, 32\)", re.IGNORECASE)
-FAMILY_FOLDERS = ("yolo_world", "one_stage", "dosod", "omdet_turbo")
+FAMILY_FOLDERS = ("yolo_world", "one_stage", "dosod", "omdet_turbo", "detectron2_retinanet")
 ITS_OWN_PLACES = tuple(f"{room}/{folder}/" for room in ("detectors", "export/onnx") for folder in FAMILY_FOLDERS)
 ITS_TABLES = {
     "detectors/table.py",
