@@ -10,6 +10,7 @@ from kedro.utils import find_kedro_project
 
 from crqat_pipeline.hooks.console import Console
 from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader
+from crqat_pipeline.hooks.evaluated_forms import EvaluatedForms
 from crqat_pipeline.hooks.given_check import GivenCheck
 from crqat_pipeline.hooks.parameter_check import ParameterCheck
 from crqat_pipeline.hooks.run_lock import RunLock
@@ -50,6 +51,7 @@ HOOKS = (
     Console(),
     _session_run,
     StageRunsHook(_guard, _session_run, TAG_PARAMETERS),
+    EvaluatedForms(),  # of hooks that come first the last is called first: pipelines before the check of parameters
 )
 
 # Our subclass replaces kedro-mlflow's hook; its name in the list of plugins is that of the distribution, underscored.

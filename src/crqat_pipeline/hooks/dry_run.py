@@ -12,6 +12,7 @@ from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.framework.project import PACKAGE_NAME, pipelines, settings
 from kedro.pipeline import Pipeline
 
+from crqat_pipeline.hooks.evaluated_forms import EvaluatedForms
 from crqat_pipeline.hooks.parameter_check import ParameterCheck
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.dry_run.subject import DryRunSubject, InputEntry, SplitEntry
@@ -49,11 +50,14 @@ def dry_run_subject(
         runtime_params=dict(params),  # type: ignore[arg-type]
     )
     pipelines.set_requested(list(names) or None)
+    forms = EvaluatedForms()
+    forms.after_context_created(context)
     ParameterCheck().after_context_created(context)
     pipeline = sum((pipelines[name] for name in names or ["__default__"]), Pipeline([]))
     if names:
         context._pipelines_to_validate = list(names)
     catalog = context.catalog
+    forms.after_catalog_created(catalog)
     used = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
 
     def section(name: str) -> Any:

@@ -14,7 +14,7 @@ from crqat_pipeline.evaluation import evaluate
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.official_set import set_name, slice_images
 from crqat_pipeline.evaluation.result import CategoryResult, EvaluationResult
-from crqat_pipeline.recipes.forms import DELIVERABLES, FORM_LABELS, MAIN
+from crqat_pipeline.recipes.form_spec import Forms
 from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.vocabulary import Vocabulary
@@ -100,7 +100,7 @@ def results_from_json(document: Facts) -> Results:
     }
 
 
-def summarize(results: Results, facts: Facts) -> Facts:
+def summarize(results: Results, facts: Facts, forms: Forms) -> Facts:
     """form -> benchmark -> the figures that could be measured, with size, cost and distance to the teacher.
 
     Files made of the student also get `ap_difference_to_student` (of COCO AP); over 0.1 points are warned of.
@@ -114,13 +114,13 @@ def summarize(results: Results, facts: Facts) -> Facts:
         metrics[form] |= {key: value for key, value in known.items() if key != "alignment"}
         if "alignment" in known:
             metrics[form]["alignment"] = {key: one for key, one in known["alignment"].items() if isinstance(one, float)}
-    for form in (each for each in DELIVERABLES if each in results and MAIN in results):
-        difference = results[form]["coco"].metrics["AP"] - results[MAIN]["coco"].metrics["AP"]
+    for form in (each for each in forms.having("deliverable") if each in results and forms.main in results):
+        difference = results[form]["coco"].metrics["AP"] - results[forms.main]["coco"].metrics["AP"]
         metrics[form]["ap_difference_to_student"] = difference
         if abs(difference) > LARGEST_AP_DIFFERENCE:
             logger.warning(
                 "The AP of %s should be its student's to 0.1 points; it differs by %+.2f. Look at int4_export_metrics.",
-                FORM_LABELS[form],
+                forms.labels[form],
                 100 * difference,
             )
     return metrics

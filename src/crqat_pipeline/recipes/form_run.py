@@ -15,12 +15,11 @@ from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_images, detect_split
-from crqat_pipeline.recipes.forms import MAIN, ONNX, TEACHER, is_written, load_form
+from crqat_pipeline.recipes.forms import Source, is_graph, load_form, written
 from crqat_pipeline.recipes.level_run import level_figures
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.facts import content_digest
-from crqat_pipeline.structures.checkpoint import Checkpoint
 
 Facts = dict[str, Any]
 Tables = dict[str, DetectionTable]
@@ -29,8 +28,7 @@ Detect = Callable[[str, TrainingData], DetectionTable]
 
 
 def run_forms(
-    sources: Mapping[str, Checkpoint | Path],
-    onnx: Path,
+    sources: Mapping[str, Source],
     benchmarks: Mapping[str, TrainingData],
     spec: EvaluationSpec,
     run: RunSpec,
@@ -39,12 +37,13 @@ def run_forms(
 ) -> tuple[Tables, Facts]:
     """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher, figures by level.
 
-    onnx: the student's graph; an empty file stands for none, and there is no such form then. annotations: of the
-    benchmark "coco", for the figures of each level of teacher and student.
+    A form whose file is empty was not exported: there is none then. A graph of the main student costs what it does.
+    annotations: of the benchmark "coco", for the figures of each level of teacher and main student.
     """
     if not run.reuse:
         shutil.rmtree(resume_folder, ignore_errors=True)
-    detectors = {form: load_form(source) for form, source in sources.items()}
+    forms, sources = spec.compared, written(sources)
+    detectors = {form: load_form(source) for form, source in sources.items() if not is_graph(source)}
     tables: Tables = {}
     facts: Facts = {}
     for form, detector in detectors.items():
@@ -55,13 +54,18 @@ def run_forms(
         source = sources[form]
         if isinstance(source, Path):
             facts[form]["size_mb"] = _size_mb(source)
-    if is_written(onnx):
-        tables |= _detect_onnx(onnx, benchmarks, spec, resume_folder)
-        facts[ONNX] = {"size_mb": _size_mb(onnx), "bops_t": facts[MAIN]["bops_t"]}
-    students = {form: detector for form, detector in detectors.items() if form != TEACHER}
-    for form, summary in align_students(detectors[TEACHER], students, benchmarks["coco"], spec, run.device).items():
+    for form, source in sources.items():
+        if isinstance(source, Path) and is_graph(source):
+            tables |= _detect_graph(form, source, benchmarks, spec, resume_folder)
+            facts[form] = {"size_mb": _size_mb(source)}
+            if form in forms.having("deliverable"):
+                facts[form]["bops_t"] = facts[forms.main]["bops_t"]
+    students = {form: detector for form, detector in detectors.items() if form != forms.teacher}
+    for form, summary in align_students(
+        detectors[forms.teacher], students, benchmarks["coco"], spec, run.device
+    ).items():
         facts[form]["alignment"] = asdict(summary)
-    for form in (TEACHER, MAIN):
+    for form in (forms.teacher, forms.main):
         by_level = level_figures(
             detectors[form], benchmarks["coco"], annotations, spec, run.device, form, resume_folder
         )
@@ -85,8 +89,8 @@ def _detect(
     return detect_split(detector, data, spec, device, f"{form} on {name}", resume_folder)
 
 
-def _detect_onnx(
-    path: Path, benchmarks: Mapping[str, TrainingData], spec: EvaluationSpec, resume_folder: Path
+def _detect_graph(
+    form: str, path: Path, benchmarks: Mapping[str, TrainingData], spec: EvaluationSpec, resume_folder: Path
 ) -> Tables:
     model, weights = OnnxModel(path), content_digest(path.read_bytes())
 
@@ -97,9 +101,9 @@ def _detect_onnx(
             score_threshold=spec.score_threshold,
             max_detections=spec.max_detections,
         )
-        return detect_images(find, weights, data, spec, f"{ONNX} on {name}", resume_folder)
+        return detect_images(find, weights, data, spec, f"{form} on {name}", resume_folder)
 
-    return {f"{benchmark}/{ONNX}": table for benchmark, table in _on_all(benchmarks, detect)}
+    return {f"{benchmark}/{form}": table for benchmark, table in _on_all(benchmarks, detect)}
 
 
 def _on_all(benchmarks: Mapping[str, TrainingData], detect: Detect) -> Iterator[tuple[str, DetectionTable]]:

@@ -1,4 +1,4 @@
-"""The forms of the detector that are held against one another, in the order of every table."""
+"""A form of the detector, from what is stored of it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.model_files.checkpoint_file import read_checkpoint
+from crqat_pipeline.model_files.kind import PACKED, kind_of
 from crqat_pipeline.model_files.packed import read_packed
 from crqat_pipeline.model_files.rebuilding import rebuild
 from crqat_pipeline.structures.checkpoint import Checkpoint
 
-FORM_LABELS: Mapping[str, str] = {
-    "teacher": "Teacher (full precision)",
-    "finetuned": "Fine-tune (full precision)",
-    "ptq": "PTQ",
-    "qat": "QAT (LSQ)",
-    "crqat": "CR-QAT",
-    "int4": "CR-QAT int4 file",
-    "onnx": "CR-QAT ONNX",
-}
-"""Form -> what people read."""
-
-TEACHER, MAIN, PACKED, ONNX = "teacher", "crqat", "int4", "onnx"
-DELIVERABLES = (PACKED, ONNX)
-"""Forms that leave the project; their figures are the student's."""
-GALLERY_FORMS = ("teacher", "qat", "crqat")
+Source = Checkpoint | Path
 
 
-def load_form(source: Checkpoint | Path) -> OpenVocabularyDetector:
-    """A detector in eval mode, from a checkpoint or from a packed file."""
+def load_form(source: Source) -> OpenVocabularyDetector:
+    """A detector in eval mode, from a checkpoint or from a file of one, or from a packed file."""
     if isinstance(source, Checkpoint):
         return rebuild(source).detector
-    return read_packed(source).build().eval()
+    if kind_of(source) == PACKED:
+        return read_packed(source).build().eval()
+    return rebuild(read_checkpoint(source)).detector
 
 
-def is_written(onnx: Path) -> bool:
-    """Whether the run exported a graph: export.onnx = null leaves an empty file."""
-    return onnx.stat().st_size > 0
+def is_graph(source: Source) -> bool:
+    """Whether it is an ONNX file."""
+    return isinstance(source, Path) and source.suffix == ".onnx"
+
+
+def written(sources: Mapping[str, Source]) -> dict[str, Source]:
+    """Those that exist: an empty file stands for a graph that was not exported (int4_export.onnx: null)."""
+    return {name: one for name, one in sources.items() if isinstance(one, Checkpoint) or one.stat().st_size > 0}

@@ -23,23 +23,18 @@ from crqat_pipeline.export.onnx.runtime import runtime_for
 from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.inference.runnable import Runnable
 from crqat_pipeline.inference.torch_model import TorchModel
-from crqat_pipeline.recipes.forms import ONNX, is_written, load_form
+from crqat_pipeline.recipes.forms import Source, is_graph, load_form, written
 from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
-from crqat_pipeline.structures.checkpoint import Checkpoint
 
 NUM_THREADS, WARM_UP_CALLS = 1, 3
 
 
-def measure_latency(
-    sources: Mapping[str, Checkpoint], onnx: Path, data: TrainingData, spec: EvaluationSpec
-) -> dict[str, Any]:
+def measure_latency(sources: Mapping[str, Source], data: TrainingData, spec: EvaluationSpec) -> dict[str, Any]:
     """latency_ms: form -> median of `spec.latency_calls` calls, from the input tensor of the first image to its
-    detections; where: the conditions in words. An empty file of `onnx` stands for none.
+    detections; where: the conditions in words. A form whose file is empty is left out.
     """
-    models: dict[str, Runnable] = {form: TorchModel(load_form(source), form) for form, source in sources.items()}
-    if is_written(onnx):
-        models[ONNX] = OnnxModel(onnx, num_threads=NUM_THREADS)
+    models: dict[str, Runnable] = {form: _model(form, source) for form, source in written(sources).items()}
     first = data.split.with_images(data.split.images[:1])
     (batch,) = evaluation_batches(first, data.images, LoaderSpec(image_size_px=spec.image_size_px, batch_size=1))
     calls = {
@@ -55,8 +50,8 @@ def measure_latency(
     with _threads(NUM_THREADS):
         medians = median_ms(calls, spec.latency_calls)
     runtimes = [f"PyTorch {torch.__version__.split('+')[0]}"]
-    if ONNX in models:
-        runtime = runtime_for(models[ONNX].facts.form.removeprefix("ONNX "))
+    graphs = [model for form, model in models.items() if is_graph(sources[form])]
+    for runtime in dict.fromkeys(runtime_for(model.facts.form.removeprefix("ONNX ")) for model in graphs):
         runtimes.append(f"ONNX in {runtime} {version(runtime)}")
     where = (
         f"median processor time of {spec.latency_calls} calls with one image of {spec.image_size_px} px and "
@@ -64,6 +59,12 @@ def measure_latency(
         f"{', '.join(runtimes)}"
     )
     return {"latency_ms": medians, "where": where}
+
+
+def _model(form: str, source: Source) -> Runnable:
+    if isinstance(source, Path) and is_graph(source):
+        return OnnxModel(source, num_threads=NUM_THREADS)
+    return TorchModel(load_form(source), form)
 
 
 def median_ms(

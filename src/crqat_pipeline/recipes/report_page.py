@@ -20,7 +20,6 @@ from crqat_pipeline.evaluation.levels import LevelFigures
 from crqat_pipeline.evaluation.report import render_report
 from crqat_pipeline.evaluation.report_data import GalleryImage, LossCurve, ReportData, ReportForm
 from crqat_pipeline.recipes.evaluation_run import Facts, Results
-from crqat_pipeline.recipes.forms import FORM_LABELS, GALLERY_FORMS, MAIN, ONNX, TEACHER
 from crqat_pipeline.recipes.run_figures import alignment_sheets, ap_figure, gallery_sheet, heat_map_sheet, loss_sheet
 from crqat_pipeline.recipes.similarity import Maps, colour_range, heat_map_rows
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
@@ -36,18 +35,18 @@ SPLIT_MEANINGS = {
 }
 
 
-def report_forms(results: Results, facts: Facts, latency: Facts) -> list[ReportForm]:
-    """One form per label, in the order of FORM_LABELS."""
+def report_forms(results: Results, facts: Facts, latency: Facts, labels: Mapping[str, str]) -> list[ReportForm]:
+    """One form per label, in the order of the parameters."""
     return [
         ReportForm(
             name=label,
             evaluation=results[form]["lvis"],
             size_mb=facts[form]["size_mb"],
-            bops_t=facts[form]["bops_t"],
+            bops_t=facts[form].get("bops_t"),
             latency_ms=latency["latency_ms"].get(form),
             other_figures={f"COCO {name}": results[form]["coco"].metrics[name] for name in ("AP", "AP50")},
         )
-        for form, label in FORM_LABELS.items()
+        for form, label in labels.items()
         if form in results
     ]
 
@@ -65,13 +64,14 @@ def loss_curves(histories: Mapping[str, pd.DataFrame]) -> list[LossCurve]:
 
 def gallery(
     detections: Mapping[str, DetectionTable],
+    labels: Mapping[str, str],
     images: ImageFolder,
     annotations: Mapping[str, Any],
     vocabulary: Vocabulary,
     num_images: int,
     threshold: float,
 ) -> list[GalleryImage]:
-    """The same images as teacher, QAT and CR-QAT see them: the first images that have objects."""
+    """The same images as each of these forms sees them, teacher first: the first images that have objects."""
     with_objects = {box["image_id"] for box in annotations["annotations"]}
     chosen = [image for image in annotations["images"] if image["id"] in with_objects][:num_images]
     names = dict(zip(vocabulary.category_ids, vocabulary.names, strict=True))
@@ -80,7 +80,7 @@ def gallery(
             title=image["file_name"],
             image=images.open(image["file_name"]),
             detections={
-                FORM_LABELS[form]: _shown(detections[form], image["id"], names, threshold) for form in GALLERY_FORMS
+                labels[form]: _shown(table, image["id"], names, threshold) for form, table in detections.items()
             },
         )
         for image in chosen
@@ -96,16 +96,16 @@ def _shown(table: DetectionTable, image_id: int, names: Mapping[int, str], thres
     return ShownDetections(corners_M4.numpy()[best], labels, rows.scores_M[best])
 
 
-def alignment_of(facts: Facts) -> dict[str, AlignmentSummary]:
+def alignment_of(facts: Facts, labels: Mapping[str, str]) -> dict[str, AlignmentSummary]:
     """Label -> distances to the teacher, of the forms that have them. What JSON holds as null is not a number."""
-    found: Facts = {FORM_LABELS[form]: known["alignment"] for form, known in facts.items() if "alignment" in known}
+    found: Facts = {labels[form]: known["alignment"] for form, known in facts.items() if "alignment" in known}
     return {label: _summary(one) for label, one in found.items()}
 
 
-def levels_of(facts: Facts) -> dict[str, dict[str, LevelFigures]]:
+def levels_of(facts: Facts, labels: Mapping[str, str]) -> dict[str, dict[str, LevelFigures]]:
     """Label -> level of the pyramid -> figures, of the forms that have them."""
     return {
-        FORM_LABELS[form]: {level: LevelFigures(**one) for level, one in known["levels"].items()}
+        labels[form]: {level: LevelFigures(**one) for level, one in known["levels"].items()}
         for form, known in facts.items()
         if known.get("levels")
     }
@@ -131,18 +131,24 @@ def draw(
     run: RunSpec,
 ) -> dict[str, str | Figure]:
     """The HTML report and its pictures, by the names of their datasets."""
-    coco = {form: detections[f"coco/{form}"] for form in GALLERY_FORMS}
-    shown = gallery(coco, images, annotations, vocabulary, spec.gallery_images, spec.gallery_threshold)
-    called = {FORM_LABELS[form]: called_names(annotations, table) for form, table in coco.items()}
+    compared, labels = spec.compared, spec.compared.labels
+    pictured = [compared.teacher, *(form for form in compared.having("gallery") if form != compared.teacher)]
+    coco = {form: detections[f"coco/{form}"] for form in pictured if form in results}
+    shown = gallery(coco, labels, images, annotations, vocabulary, spec.gallery_images, spec.gallery_threshold)
+    called = {labels[form]: called_names(annotations, table) for form, table in coco.items()}
     synonyms = near_synonyms(text_bank.embeddings_KD.double().numpy(), vocabulary.category_ids)
     names = dict(zip(vocabulary.category_ids, vocabulary.names, strict=True))
-    curves, forms, alignment = loss_curves(histories), report_forms(results, facts, latency), alignment_of(facts)
-    heat_maps, scale = heat_map_rows(maps, images), colour_range(maps)
+    curves, forms, alignment = (
+        loss_curves(histories),
+        report_forms(results, facts, latency, labels),
+        alignment_of(facts, labels),
+    )
+    heat_maps, scale = heat_map_rows(maps, images, labels), colour_range(maps)
     data = ReportData(
         title="CR-QAT: full precision against 4 bits",
         forms=forms,
-        teacher=FORM_LABELS[TEACHER],
-        main=FORM_LABELS[MAIN],
+        teacher=labels[compared.teacher],
+        main=labels[compared.main],
         facts={"Prompts": str(len(vocabulary)), "Seed": str(run.seed)},
         split_meanings=SPLIT_MEANINGS,
         loss_curves=curves,
@@ -151,16 +157,16 @@ def draw(
         alignment=alignment,
         heat_maps=heat_maps,
         heat_map_range=scale,
-        levels=levels_of(facts),
+        levels=levels_of(facts, labels),
         latency_where=latency["where"],
-        deployed=FORM_LABELS[ONNX] if ONNX in results else None,
+        deployed=labels[deployed] if (deployed := compared.deployed(results)) else None,
         score_threshold=spec.gallery_threshold,
     )
     alignment_plot, distortion_plot = alignment_sheets(alignment, [form.name for form in forms])
     return {
         "report": render_report(data),
         "gallery": gallery_sheet(shown, spec.gallery_threshold),
-        "ap_plot": ap_figure(results),
+        "ap_plot": ap_figure(results, compared),
         "loss_plot": loss_sheet(curves),
         "alignment_plot": alignment_plot,
         "distortion_plot": distortion_plot,

@@ -17,22 +17,22 @@ from crqat_pipeline.evaluation.gallery import draw_detections, draw_marked
 from crqat_pipeline.evaluation.heat_map import COLOUR_MAP
 from crqat_pipeline.evaluation.report_data import GalleryImage, HeatMapRow, LossCurve
 from crqat_pipeline.recipes.evaluation_run import Results
-from crqat_pipeline.recipes.forms import FORM_LABELS, TEACHER
+from crqat_pipeline.recipes.form_spec import Forms
 
 MIN_SIDE_PX = 384
 TEACHER_COLOUR = "#2f9e8f"
 
 
-def ap_figure(results: Results) -> Figure:
+def ap_figure(results: Results, forms: Forms) -> Figure:
     """Bars of AP by form, one panel per benchmark."""
     benchmarks = list(next(iter(results.values())))
     figure = Figure(figsize=(4.6 * len(benchmarks), 3.2), layout="constrained")
     axes_row = figure.subplots(1, len(benchmarks), squeeze=False)[0]
     for axes, benchmark in zip(axes_row, benchmarks, strict=True):
         by_form = {form: one[benchmark] for form, one in results.items()}
-        labels = [FORM_LABELS[form] for form in by_form]
+        labels = [forms.labels[form] for form in by_form]
         values = [100 * max(0.0, result.metrics["AP"]) for result in by_form.values()]
-        bars = axes.barh(labels, values, color=["#8792a2" if form == TEACHER else "#2f6f9e" for form in by_form])
+        bars = axes.barh(labels, values, color=["#8792a2" if form == forms.teacher else "#2f6f9e" for form in by_form])
         axes.bar_label(bars, fmt="%.1f", padding=3)
         axes.invert_yaxis()
         axes.set_xlim(0, max([*values, 1.0]) * 1.15)
@@ -58,7 +58,7 @@ def loss_sheet(curves: Sequence[LossCurve]) -> Figure:
 
 def gallery_sheet(entries: Sequence[GalleryImage], threshold: float) -> Figure:
     """Rows of images, one column per form; what differs from the teacher is marked by colour and dashes."""
-    forms = list(entries[0].detections) if entries else [FORM_LABELS[TEACHER]]
+    forms = list(entries[0].detections) if entries else [""]
     figure = Figure(figsize=(3.6 * len(forms), 3.75 * max(1, len(entries))), layout="constrained")
     grid = figure.subplots(max(1, len(entries)), len(forms), squeeze=False)
     for axes_row in grid:
@@ -93,7 +93,7 @@ def alignment_sheets(summaries: Mapping[str, AlignmentSummary], forms: Sequence[
 
 def heat_map_sheet(rows: Sequence[HeatMapRow], low: float, high: float) -> Figure:
     """The paper's figure 4: rows of images, the image and one column per form, one scale of colours for all."""
-    titles = list(rows[0].pictures) if rows else [FORM_LABELS[TEACHER]]
+    titles = list(rows[0].pictures) if rows else [""]
     room_for_captions = ConstrainedLayoutEngine(hspace=0.07, rect=(0, 0.02, 1, 0.98))
     figure = Figure(figsize=(3.0 * len(titles) + 0.8, 3.35 * max(1, len(rows))), layout=room_for_captions)
     grid = figure.subplots(max(1, len(rows)), len(titles), squeeze=False)

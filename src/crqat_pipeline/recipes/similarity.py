@@ -18,11 +18,10 @@ from crqat_pipeline.detection_data.letterbox import letterbox
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.evaluation.heat_map import class_similarity, heat_map_picture, spread
 from crqat_pipeline.evaluation.report_data import HeatMapRow
-from crqat_pipeline.recipes.forms import FORM_LABELS, load_form
+from crqat_pipeline.recipes.forms import Source, is_graph, load_form, written
 from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.device import choose_device
-from crqat_pipeline.structures.checkpoint import Checkpoint
 
 PICTURE_PX = 448
 DIGITS = 4
@@ -31,11 +30,9 @@ Maps = dict[str, Any]
 
 
 @torch.inference_mode()
-def similarity_maps(
-    sources: Mapping[str, Checkpoint], data: TrainingData, spec: EvaluationSpec, device_name: str
-) -> Maps:
+def similarity_maps(sources: Mapping[str, Source], data: TrainingData, spec: EvaluationSpec, device_name: str) -> Maps:
     """The first `spec.heat_map_images` images that have objects: cosine of each place with the nearest of the classes
-    annotated there, by each form."""
+    annotated there, by each form. A graph tells no embeddings and is left out."""
     device = choose_device(device_name)
     column = {category_id: k for k, category_id in enumerate(data.vocabulary.category_ids)}
     images = data.split.images
@@ -49,7 +46,9 @@ def similarity_maps(
     ]
     texts_KD = data.text_bank.embeddings_KD.to(device)
     loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=1)
-    for form, source in sources.items():
+    for form, source in written(sources).items():
+        if is_graph(source):
+            continue
         detector = load_form(source).to(device)
         for batch, entry, prompts in zip(evaluation_batches(part, data.images, loader), entries, classes, strict=True):
             output = detector(batch.images_B3HW.to(device), texts_KD)
@@ -70,12 +69,12 @@ def colour_range(maps: Maps) -> tuple[float, float]:
     return low, max(high, low + 10**-DIGITS)
 
 
-def heat_map_rows(maps: Maps, images: ImageFolder) -> Sequence[HeatMapRow]:
+def heat_map_rows(maps: Maps, images: ImageFolder, labels: Mapping[str, str]) -> Sequence[HeatMapRow]:
     """The image itself, then one picture per form, all on one scale of colours."""
-    return [_row(entry, maps, images.open(entry["file_name"])) for entry in maps["images"]]
+    return [_row(entry, maps, images.open(entry["file_name"]), labels) for entry in maps["images"]]
 
 
-def _row(entry: Maps, maps: Maps, image: Image.Image) -> HeatMapRow:
+def _row(entry: Maps, maps: Maps, image: Image.Image, labels: Mapping[str, str]) -> HeatMapRow:
     low, high = colour_range(maps)
     fitted, geometry = letterbox(image, maps["image_size_px"])
     left, top = geometry.left, geometry.top
@@ -88,7 +87,7 @@ def _row(entry: Maps, maps: Maps, image: Image.Image) -> HeatMapRow:
     large.paste(content, crop[:2])
     pictures = {"Image": content}
     for form, rows in entry["forms"].items():
-        pictures[FORM_LABELS[form]] = heat_map_picture(large, _map(rows), low, high).crop(crop)
+        pictures[labels[form]] = heat_map_picture(large, _map(rows), low, high).crop(crop)
     return HeatMapRow(f"{entry['file_name']}: {', '.join(entry['classes'])}", pictures)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
 from crqat_pipeline.distillation.objective import DistillationSpec
 from crqat_pipeline.export.onnx.model import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
+from crqat_pipeline.recipes.form_spec import Forms, FormSpec
 from crqat_pipeline.text_encoders.table import TextEncoderSpec
 from crqat_pipeline.training.spec import OptimizationSpec
 
@@ -189,4 +191,24 @@ class EvaluationSpec(_Spec):
     gallery_images: int = Field(default=6, ge=0, description="Images drawn side by side in the report")
     gallery_threshold: float = Field(default=0.3, gt=0, lt=1, description="Score from which a detection is drawn")
     heat_map_images: int = Field(default=4, ge=0, description="Images drawn as maps of similarity to their classes")
+    forms: dict[str, FormSpec] = Field(
+        default_factory=dict,
+        description="What is compared, in the order of the tables; null takes back a form of conf/base",
+    )
     latency_calls: int = Field(default=15, ge=1, description="Timed calls of one image per form, on one thread")
+
+    @field_validator("forms", mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        return {name: one for name, one in value.items() if one is not None} if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _forms_are_one_comparison(self) -> Self:
+        if self.forms:
+            Forms(self.forms)
+        return self
+
+    @property
+    def compared(self) -> Forms:
+        """The forms of the evaluation. Raises ValueError where none is named."""
+        return Forms(self.forms)

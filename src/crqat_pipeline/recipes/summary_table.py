@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from crqat_pipeline.recipes.forms import FORM_LABELS
-
 COLUMNS: tuple[tuple[str, tuple[str, ...], float, int], ...] = (
     ("AP", ("coco", "AP"), 100, 1),
     ("AP50", ("coco", "AP50"), 100, 1),
@@ -24,10 +22,10 @@ COLUMNS: tuple[tuple[str, tuple[str, ...], float, int], ...] = (
 """Title, path in the metrics, factor, decimals."""
 
 
-def summary_table(metrics: Mapping[str, Any]) -> str:
+def summary_table(metrics: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     """Forms down, figures across; columns that nobody measured are left out. AP in percent, MB of 2^20 bytes."""
     rows = [["", *(title for title, *_ in COLUMNS)]]
-    for form, label in FORM_LABELS.items():
+    for form, label in labels.items():
         if form in metrics:
             rows.append([label, *(_cell(metrics[form], path, factor, digits) for _, path, factor, digits in COLUMNS)])
     measured = [i for i in range(len(rows[0])) if i == 0 or any(row[i] for row in rows[1:])]

@@ -10,6 +10,7 @@ import pytest
 
 from crqat_pipeline.evaluation.result import EvaluationResult
 from crqat_pipeline.recipes.evaluation_run import results_as_json, results_from_json, summarize, truth
+from crqat_pipeline.recipes.form_spec import Forms, FormSpec
 from crqat_pipeline.recipes.report_page import alignment_of, report_forms
 from crqat_pipeline.structures.vocabulary import Vocabulary
 
@@ -21,6 +22,15 @@ ANNOTATIONS: dict[str, Any] = {
 }
 RESULT = EvaluationResult("coco", "fast", "shapes", 3, 2, 9, {"AP": 0.5, "AP50": 0.75, "APs": -1.0}, (), ("a note",))
 FACTS: dict[str, Any] = {form: {"size_mb": 1.0, "bops_t": 2.0} for form in ("crqat", "int4", "onnx")}
+
+FORMS = Forms(
+    {
+        "teacher": FormSpec(label="Teacher", checkpoint="teacher_checkpoint", roles=("teacher",)),
+        "crqat": FormSpec(label="CR-QAT", checkpoint="stage2_neck_head_student", roles=("main",)),
+        "int4": FormSpec(label="CR-QAT int4 file", checkpoint="int4_model", roles=("deliverable",)),
+        "onnx": FormSpec(label="CR-QAT ONNX", checkpoint="onnx_model", roles=("deliverable", "deployed")),
+    }
+)
 
 
 def _results(onnx_ap: float) -> dict[str, dict[str, EvaluationResult]]:
@@ -41,21 +51,21 @@ def test_a_part_of_a_set_says_so() -> None:
 
 def test_a_file_made_of_the_student_is_held_to_its_ap(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        metrics = summarize(_results(0.4995), FACTS)
+        metrics = summarize(_results(0.4995), FACTS, FORMS)
     assert not caplog.records
     assert metrics["int4"]["ap_difference_to_student"] == 0.0
     assert metrics["onnx"]["ap_difference_to_student"] == pytest.approx(-0.0005)
     assert "ap_difference_to_student" not in metrics["crqat"]
     assert metrics["crqat"]["coco"] == {"AP": 0.5, "AP50": 0.75}
     with caplog.at_level(logging.WARNING):
-        summarize(_results(0.502), FACTS)
+        summarize(_results(0.502), FACTS, FORMS)
     assert "The AP of CR-QAT ONNX should be its student's to 0.1 points; it differs by +0.20" in caplog.text
 
 
 def test_a_run_without_an_onnx_file_has_no_such_form() -> None:
     results = {form: one for form, one in _results(0.5).items() if form != "onnx"}
-    assert list(summarize(results, FACTS)) == ["crqat", "int4"]
-    forms = report_forms(results, FACTS, {"latency_ms": {"crqat": 3.5}, "where": "here"})
+    assert list(summarize(results, FACTS, FORMS)) == ["crqat", "int4"]
+    forms = report_forms(results, FACTS, {"latency_ms": {"crqat": 3.5}, "where": "here"}, FORMS.labels)
     assert [(form.name, form.latency_ms) for form in forms] == [("CR-QAT", 3.5), ("CR-QAT int4 file", None)]
 
 
@@ -70,7 +80,7 @@ def test_null_of_json_is_not_a_number() -> None:
         "confidence_teacher": 0.5, "confidence_student": 0.4, "embedding_distortion_G": [0.1],
         "confidence_distortion_G": [0.2], "distortion_rho": None,
     }  # fmt: skip
-    (summary,) = alignment_of({"crqat": {"alignment": stored}, "teacher": {}}).values()
+    (summary,) = alignment_of({"crqat": {"alignment": stored}, "teacher": {}}, FORMS.labels).values()
     assert summary.region_region_mae != summary.region_region_mae
     assert summary.distortion_rho != summary.distortion_rho
     assert summary.region_text_mae == 0.1

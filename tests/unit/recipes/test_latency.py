@@ -59,7 +59,7 @@ def test_every_form_gets_a_time_and_threads_stay_as_they_were(one_image: Trainin
     (tmp_path / "none.onnx").touch()
     threads = torch.get_num_threads()
     spec = EvaluationSpec(image_size_px=64, latency_calls=1)
-    found = measure_latency({"teacher": teacher}, tmp_path / "none.onnx", one_image, spec)
+    found = measure_latency({"teacher": teacher, "onnx": tmp_path / "none.onnx"}, one_image, spec)
     assert list(found["latency_ms"]) == ["teacher"]
     assert found["latency_ms"]["teacher"] > 0
     assert "1 calls with one image of 64 px and 1 prompts" in found["where"]

@@ -20,6 +20,7 @@ from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 from tests.support.random_batches import small_detector
 
+LABELS = {"teacher": "Teacher (full precision)", "crqat": "CR-QAT"}
 BOX = (1.0, 1.0, 20.0, 20.0)
 MAPS = {
     "image_size_px": 64,
@@ -72,7 +73,7 @@ def test_one_scale_for_all_forms() -> None:
 
 
 def test_pictures_show_the_image_without_its_letterbox(data: TrainingData) -> None:
-    (row,) = heat_map_rows(MAPS, data.images)
+    (row,) = heat_map_rows(MAPS, data.images, LABELS)
     assert row.title == "b.png: lamp"
     assert list(row.pictures) == ["Image", "Teacher (full precision)", "CR-QAT"]
     scale = PICTURE_PX // 64
@@ -81,7 +82,7 @@ def test_pictures_show_the_image_without_its_letterbox(data: TrainingData) -> No
 
 
 def test_the_sheet_has_a_column_per_picture_and_the_scale(data: TrainingData) -> None:
-    sheet = heat_map_sheet(heat_map_rows(MAPS, data.images), *colour_range(MAPS))
+    sheet = heat_map_sheet(heat_map_rows(MAPS, data.images, LABELS), *colour_range(MAPS))
     assert [axes.get_title() for axes in sheet.axes[:3]] == ["Image", "Teacher (full precision)", "CR-QAT"]
     assert sheet.axes[3].get_ylim() == (-0.25, 0.75)
     assert heat_map_sheet([], -1.0, 1.0).axes

@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.evaluation.detection_table import DetectionTable
+from crqat_pipeline.pipelines.evaluation.forms import FORM, HISTORY, without_prefix
 from crqat_pipeline.recipes import evaluation_run, form_run, report_page, similarity
+from crqat_pipeline.recipes.forms import Source
 from crqat_pipeline.recipes.latency import measure_latency
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.summary_table import summary_table
-from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -28,13 +29,6 @@ Facts = dict[str, Any]
 
 
 def detect(
-    teacher: Checkpoint,
-    finetuned: Checkpoint,
-    ptq: Checkpoint,
-    qat: Checkpoint,
-    crqat: Checkpoint,
-    int4: Path,
-    onnx: Path,
     vocabulary: Vocabulary,
     text_bank: TextBank,
     lvis_vocabulary: Vocabulary,
@@ -47,55 +41,43 @@ def detect(
     spec: EvaluationSpec,
     run: RunSpec,
     resume_folder: Path,
+    **forms: Source,
 ) -> tuple[dict[str, DetectionTable], Facts]:
     """Detections of every form on every benchmark, and what only the networks tell: cost and alignment."""
-    sources: dict[str, Checkpoint | Path] = {
-        "teacher": teacher,
-        "finetuned": finetuned,
-        "ptq": ptq,
-        "qat": qat,
-        "crqat": crqat,
-        "int4": int4,
-    }
     benchmarks = {
         "coco": TrainingData(val_set, val_images, vocabulary, text_bank),
         "lvis": TrainingData(val_set, val_images, lvis_vocabulary, lvis_text_bank),
     }
     if spec.on_training_images:
         benchmarks["train"] = TrainingData(qat_set, qat_images, vocabulary, text_bank)
-    return form_run.run_forms(sources, onnx, benchmarks, spec, run, resume_folder, val_annotations)
+    return form_run.run_forms(without_prefix(forms, FORM), benchmarks, spec, run, resume_folder, val_annotations)
 
 
 def map_similarity(
-    teacher: Checkpoint,
-    qat: Checkpoint,
-    crqat: Checkpoint,
     vocabulary: Vocabulary,
     text_bank: TextBank,
     val_images: ImageFolder,
     val_set: PreparedSplit,
     spec: EvaluationSpec,
     run: RunSpec,
+    **forms: Source,
 ) -> Facts:
-    """Where teacher, QAT and CR-QAT find the classes of the first validation images."""
-    sources = {"teacher": teacher, "qat": qat, "crqat": crqat}
+    """Where the pictured forms find the classes of the first validation images."""
     data = TrainingData(val_set, val_images, vocabulary, text_bank)
-    return similarity.similarity_maps(sources, data, spec, run.device)
+    return similarity.similarity_maps(without_prefix(forms, FORM), data, spec, run.device)
 
 
 def time(
-    teacher: Checkpoint,
-    crqat: Checkpoint,
-    onnx: Path,
     vocabulary: Vocabulary,
     text_bank: TextBank,
     val_images: ImageFolder,
     val_set: PreparedSplit,
     spec: EvaluationSpec,
+    **forms: Source,
 ) -> Facts:
-    """Milliseconds per image of the full-precision, the fake-quantized and the integer form on this machine."""
+    """Milliseconds per image of the timed forms on this machine."""
     data = TrainingData(val_set, val_images, vocabulary, text_bank)
-    return measure_latency({"teacher": teacher, "crqat": crqat}, onnx, data, spec)
+    return measure_latency(without_prefix(forms, FORM), data, spec)
 
 
 def score(
@@ -118,8 +100,8 @@ def score(
         image_ids = qat_set.images.ids.tolist()
         truths["train"] = evaluation_run.truth(qat_annotations, vocabulary, image_ids)
     results = evaluation_run.evaluate_tables(detections, truths, spec)
-    metrics = evaluation_run.summarize(results, form_facts)
-    logger.info("%s", summary_table(metrics))
+    metrics = evaluation_run.summarize(results, form_facts, spec.compared)
+    logger.info("%s", summary_table(metrics, spec.compared.labels))
     return evaluation_run.results_as_json(results), metrics, evaluation_run.per_category(results)
 
 
@@ -133,22 +115,11 @@ def draw(
     form_facts: Facts,
     latency: Facts,
     similarity_maps: Facts,
-    teacher_history: pd.DataFrame,
-    finetuned_history: pd.DataFrame,
-    qat_history: pd.DataFrame,
-    stage1_history: pd.DataFrame,
-    stage2_history: pd.DataFrame,
     spec: EvaluationSpec,
     run: RunSpec,
+    **histories: pd.DataFrame,
 ) -> dict[str, str | Figure]:
     """The report and its pictures, by the names of their datasets."""
-    histories = {
-        "teacher": teacher_history,
-        "finetuned": finetuned_history,
-        "qat": qat_history,
-        "stage1_backbone": stage1_history,
-        "stage2_neck_head": stage2_history,
-    }
     results = evaluation_run.results_from_json(evaluation_results)
     return report_page.draw(
         detections,
@@ -160,7 +131,7 @@ def draw(
         form_facts,
         latency,
         similarity_maps,
-        histories,
+        without_prefix(histories, HISTORY),
         spec,
         run,
     )

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from kedro.pipeline import Node, Pipeline
 
+from crqat_pipeline.pipelines.evaluation.forms import form_inputs, history_inputs
 from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, time
 
-FORMS = {
-    "teacher": "teacher_checkpoint",
-    "finetuned": "finetuned_student",
-    "ptq": "ptq_student",
-    "qat": "qat_student",
-    "crqat": "stage2_neck_head_student",
-    "int4": "int4_model",
-    "onnx": "onnx_model",
-}
 PICTURES = ("gallery", "ap_plot", "loss_plot", "alignment_plot", "distortion_plot", "heat_map_plot")
-
-HISTORIES = {
-    "teacher_history": "teacher_history",
-    "finetuned_history": "finetuned_history",
-    "qat_history": "qat_history",
-    "stage1_history": "stage1_backbone_history",
-    "stage2_history": "stage2_neck_head_history",
-}
 
 
 def _same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-def _forms(*names: str) -> dict[str, str]:
-    return {name: FORMS[name] for name in names}
-
-
-def create_pipeline() -> Pipeline:
+def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> Pipeline:
+    """forms: evaluation.forms of the parameters; what they name becomes an input."""
     spec = {"spec": "params:evaluation"}
     run = {"run": "params:run"}
     truth = _same("val_annotations", "val_annotations_lvis", "qat_annotations", "qat_set")
@@ -44,19 +29,19 @@ def create_pipeline() -> Pipeline:
     nodes = [
         Node(
             detect,
-            inputs=FORMS | prompts | images | spec | run | {"resume_folder": "evaluation_resume"},
+            inputs=form_inputs(forms) | prompts | images | spec | run | {"resume_folder": "evaluation_resume"},
             outputs=["detections", "form_facts"],
             name="detect",
         ),
         Node(
             map_similarity,
-            inputs=_forms("teacher", "qat", "crqat") | prompted_images | spec | run,
+            inputs=form_inputs(forms, "gallery") | prompted_images | spec | run,
             outputs="similarity_maps",
             name="map_similarity",
         ),
         Node(
             time,
-            inputs=_forms("teacher", "crqat", "onnx") | prompted_images | spec,
+            inputs=form_inputs(forms, "latency") | prompted_images | spec,
             outputs="latency",
             name="time",
         ),
@@ -70,7 +55,7 @@ def create_pipeline() -> Pipeline:
             draw,
             inputs=_same("detections", "form_facts", "evaluation_results", "latency", "similarity_maps")
             | _same("val_images", "val_annotations", "vocabulary", "text_bank")
-            | HISTORIES
+            | history_inputs(forms)
             | spec
             | run,
             outputs=_same("report", *PICTURES),
