@@ -44,7 +44,8 @@ def forget_other_rows(older: DictConfig, newer: Mapping[Any, Any]) -> None:
 
 def _as_written(section: Mapping[Any, Any] | DictConfig) -> dict[Any, Any]:
     """Without resolving: a parent's `${globals:size}` is another name than the one that a child writes in its place."""
-    return dict(OmegaConf.to_container(section, resolve=False) if isinstance(section, DictConfig) else section)
+    written: Any = OmegaConf.to_container(section, resolve=False) if isinstance(section, DictConfig) else section
+    return dict(written)
 
 
 PARENT_KEY = "extends"

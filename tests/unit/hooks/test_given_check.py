@@ -39,7 +39,9 @@ def test_absent_files_are_named(reading, mlflow_store):
 
 def test_named_files_are_read_where_they_lie(reading, mlflow_store, tmp_path):
     for name in ("a", "b"):
-        (tmp_path / f"{name}.json").write_text(json.dumps({"images": [1, 2]}))
+        images = [{"id": one, "file_name": f"{one}.jpg", "width": 8, "height": 8} for one in (1, 2)]
+        content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
     files = {"train_annotations": "a.json", "val_annotations": str(tmp_path / "b.json")}
     reading.run("data", env="mine", params=files)
     assert reading.runs(mlflow_store)["data"].data.metrics == {"images": 4}

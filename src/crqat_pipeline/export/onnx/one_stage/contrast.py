@@ -46,7 +46,7 @@ def contrast(emission: Emission, block: Contrast, embedding_BDP: str, text_XKD: 
     return graph.node("Add", products_BKP, graph.constant(block.bias.detach(), f"{name}.bias"), name=name), scored
 
 
-def _batch_normed(emission: Emission, norm: nn.Module, embedding_BDP: str, name: str) -> str:
+def _batch_normed(emission: Emission, norm: nn.BatchNorm2d, embedding_BDP: str, name: str) -> str:
     graph = emission.graph
     gain, shift = (graph.constant(side_D[:, None], f"{name}.norm") for side_D in affine_of(norm))
     return graph.node("Add", graph.node("Mul", embedding_BDP, gain, name=name), shift, name=name)
