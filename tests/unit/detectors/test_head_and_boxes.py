@@ -82,7 +82,7 @@ def test_initial_values_are_the_published_ones() -> None:
 
 
 def test_first_boxes_of_the_small_detector_are_as_large_as_a_levels_objects() -> None:
-    branches = build_detector("yolo_world_open_shapes").head.box_branches
+    branches = build_detector("yolo_world_open_shapes_2").head.box_branches
     for branch, stride_px in zip(branches, (8, 16, 32), strict=True):
         bins = branch[-1].bias.detach().reshape(1, 1, 4, 3)
         (box,) = decode_boxes(bins, torch.zeros(1, 2), torch.tensor([float(stride_px)]))[0].tolist()

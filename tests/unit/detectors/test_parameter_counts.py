@@ -43,7 +43,8 @@ def test_counts_equal_the_published_ones(size: str) -> None:
 
 def test_the_small_detector_comes_from_the_same_code() -> None:
     with torch.device("meta"):
-        assert _count(YoloWorld(spec_of("yolo_world_open_shapes", version=2))) == 676_187
+        assert _count(YoloWorld(spec_of("yolo_world_open_shapes_2", version=2))) == 676_187
+        assert _count(YoloWorld(spec_of("yolo_world_open_shapes", version=2))) == 678_167
 
 
 @pytest.mark.parametrize(

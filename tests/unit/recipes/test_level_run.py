@@ -65,7 +65,7 @@ def test_a_briefly_trained_teacher_uses_every_level(tmp_path: Path) -> None:
         "max_gradient_norm": 10.0, "ema_decay": 0.98,
     }  # fmt: skip
     trained = make_teacher(
-        NamedBuilderSpec(name="yolo_world_open_shapes"),
+        NamedBuilderSpec(name="yolo_world_open_shapes_2"),
         _data("train", tmp_path / "train"),
         TeacherSpec.model_validate({"loader": loader, "optimization": optimization}),
         RunSpec(seed=0, device="cpu"),

@@ -25,7 +25,7 @@ SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "box_width": 32,
             "embedding_width": 48,
             "head_convs": 1,
-            "num_bins": 8,
+            "num_bins": 3,
             "embedding_dim": 64,
             "adaptor_width": 64,
             "contrast_bias": -6.0,

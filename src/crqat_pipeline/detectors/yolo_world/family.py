@@ -18,7 +18,7 @@ def build(size: str, version: int = 2, **changes: Any) -> OpenVocabularyDetector
     return YoloWorld(spec_of(size, version=version, **changes))
 
 
-SMALL = ("yolo_world_open_shapes", "yolo_world_n")
+SMALL = ("yolo_world_open_shapes_2", "yolo_world_n")
 
 YOLO_WORLD = DetectorFamily(
     name="yolo_world",
