@@ -63,7 +63,7 @@ format: $(STAMP) ## rewrite the sources in the project's format
 	@ruff format .
 
 clean: ## remove caches and builds; data, runs and the environment stay
-	@rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .viz
+	@rm -rf build dist src/*.egg-info examples/*/build examples/*/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .viz
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 mlflow-ui: $(STAMP) ## compare runs in the browser (http://127.0.0.1:5000)
