@@ -44,7 +44,7 @@ run: $(STAMP) ## everything: data, teacher, baselines, CR-QAT, int4 file, evalua
 
 photos: $(STAMP) ## the same on photographs, with published weights; PHOTOS names their folder
 	@python -m pip install --quiet --no-deps ./examples/nanodet
-	@kedro run --pipelines=crqat_full,vocabulary_kd --env=photos --params=photos=$(PHOTOS)$(if $(PARAMS),$(COMMA)$(PARAMS))
+	@kedro run --pipelines=crqat_full --env=photos --params=photos=$(PHOTOS)$(if $(PARAMS),$(COMMA)$(PARAMS))
 
 repro: $(STAMP) ## the same stages through DVC: only what has changed
 	@dvc repro
