@@ -14,10 +14,15 @@ from crqat_pipeline.structures.vocabulary import TextBank
 
 
 def data_facts(data: TrainingData, name: str = "") -> dict[str, str]:
-    """Of boxes and categories, pixels, vocabulary and text bank. name: goes before each. Raises ImageFileError."""
+    """Of boxes and categories, pixels, vocabulary and text bank. name: goes before each. Raises ImageFileError.
+
+    How photographs are turned is a fact of its own, and only where it is not the default.
+    """
+    orientation = data.images.exif_orientation
     return {
         f"{name}split": content_digest(repr(data.split)),
         f"{name}images": f"{DIGEST}{image_digest(data.images, data.split.images.file_names)}",
+        **({} if orientation == "apply" else {f"{name}images.exif_orientation": orientation}),
         f"{name}vocabulary": content_digest(repr(data.vocabulary)),
         f"{name}text_bank": _bank_digest(data.text_bank),
     }

@@ -1,0 +1,51 @@
+"""The code that decides a finished result is the code that dvc.yaml says its stage depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+
+from crqat_pipeline.recipes.code_digest import DETECTING, PACKAGE, TRAINING
+
+SOURCE = "src/crqat_pipeline/"
+FINISHED = f"{SOURCE}recipes/finished_stage.py"
+DECIDE_NOTHING = MappingProxyType(
+    {
+        "recipes/code_digest.py": "says whether a result is taken, not what it is",
+        "recipes/finished_stage.py": "says whether a result is taken, not what it is",
+        "recipes/stage_facts.py": "says whether a result is taken, not what it is",
+        "recipes/inspecting.py": "looks at a student that is trained",
+    }
+)
+"""Code dependencies of training stages on which no trained weight depends, with the reason."""
+
+
+def code_by_stage(project: Path) -> dict[str, set[str]]:
+    """Stage of dvc.yaml -> its rooms and files of the package; the pipelines, which only hand on, are left out."""
+    stages = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {
+        name: {
+            path.removeprefix(SOURCE)
+            for path in stage["deps"]
+            if path.startswith(SOURCE) and not path.startswith(f"{SOURCE}pipelines/")
+        }
+        for name, stage in stages.items()
+    }
+
+
+def test_the_training_code_is_that_of_the_training_stages(project):
+    training = [code for code in code_by_stage(project).values() if FINISHED.removeprefix(SOURCE) in code]
+    assert len(training) == 4
+    assert set().union(*training) - DECIDE_NOTHING.keys() == set(TRAINING)
+
+
+def test_the_detecting_code_holds_every_room_of_evaluation(project):
+    rooms = {path for path in code_by_stage(project)["evaluation"] if not path.endswith(".py")}
+    assert rooms <= set(DETECTING)
+
+
+def test_every_room_and_file_of_the_lists_is_there():
+    assert [path for path in (*TRAINING, *DETECTING, *DECIDE_NOTHING) if not (PACKAGE / path).exists()] == []
+    assert len(set(DETECTING)) == len(DETECTING)
