@@ -96,7 +96,7 @@ def _label(splits: Sequence[str], source: str) -> str:
 def _tell_left_out(by_file: Mapping[str, Mapping[str, str]]) -> None:
     lines = [f"  {file}: {reason}: {which}" for file, left_out in by_file.items() for reason, which in left_out.items()]
     if lines:
-        logger.warning("Faulty records were repaired or left out:\n%s", "\n".join(lines))
+        logger.warning("Records with faults were repaired or left out:\n%s", "\n".join(lines))
 
 
 def _disagreements(splits: Mapping[str, tuple[Annotations, ImageFolder]]) -> list[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -85,7 +86,7 @@ def _width(spec: TextEncoderSpec) -> int | None:
     if isinstance(spec, PrecomputedSpec) and spec.embeddings.suffix == ".npy":
         try:
             rows = np.load(spec.embeddings, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+        except (OSError, ValueError, EOFError, BadZipFile):
             return None  # data_prep says what is wrong with it
         return int(rows.shape[-1]) if getattr(rows, "ndim", 0) == 2 else None
     return None

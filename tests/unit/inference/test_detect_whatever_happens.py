@@ -147,7 +147,7 @@ def _encoded(kind):
     return file.getvalue()
 
 
-KINDS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "DDS", "QOI", "TGA", "PCX", "SGI", "ICO", "JPEG2000"]
+KINDS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "TGA", "ICO", "JPEG2000"]
 KINDS += ["AVIF"] if features.check("avif") else []
 SUFFIX = {"JPEG": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 
