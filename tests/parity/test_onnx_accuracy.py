@@ -24,7 +24,7 @@ BANK = TextBank(PROMPTS, torch.randn(4, 64, generator=torch.Generator().manual_s
 
 @pytest.fixture(scope="module")
 def scenes():
-    spec = OpenShapesSpec(num_val_images=NUM_IMAGES, image_size_px=SIDE_PX)
+    spec = OpenShapesSpec(num_val_images=NUM_IMAGES, image_size_px=SIDE_PX, max_object_px=72)
     return [render_file(spec, "val", f"{index:06d}.jpg") for index in range(NUM_IMAGES)]
 
 

@@ -91,8 +91,8 @@ def lvis() -> dict[str, Any]:
         for image in content["images"][:2]
     ]
     categories = [
-        {"id": 1, "name": "red_circle", "synonyms": ["red_circle"], "frequency": "f"},
-        {"id": 2, "name": "star_(shape)", "synonyms": ["star_(shape)"], "frequency": "r"},
+        {"id": 1, "name": "red_circle", "synset": "circle.n.01", "synonyms": ["red_circle"], "frequency": "f"},
+        {"id": 2, "name": "star_(shape)", "synset": "star.n.01", "synonyms": ["star_(shape)"], "frequency": "r"},
     ]
     return {"images": images, "annotations": content["annotations"], "categories": categories}
 
