@@ -1,88 +1,75 @@
-"""`kill -9` in the middle of stage 2, then the same command again: the same bits, and nothing left over."""
+"""`kill -9` in the middle of stage 2, then the same command again: the same bits, and nothing trained twice."""
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from crqat_pipeline.catalog_io.checkpoint import SafetensorsCheckpoint
+from tests.support.killed_run import KilledRun, steps_by_stage, taken_stages
 
 pytestmark = pytest.mark.slow
 
 NUM_STEPS, EVERY = 16, 2
-COMMAND = (
-    *(sys.executable, "-m", "kedro", "run", "--env=smoke", "--pipelines=stage1_backbone,stage2_neck_head"),
-    f"--params=stage2_neck_head.train.optimization.num_steps={NUM_STEPS},"
-    f"stage2_neck_head.train.optimization.checkpoint_every_steps={EVERY}",
-)
-
-
-class OwnData:
-    """The data of the whole run, copied, with a conf that points there; commands run in processes of their own."""
-
-    def __init__(self, smoke, folder: Path, store: Path) -> None:
-        self.project, self.data, self.conf = smoke.project, folder / "data", folder / "conf"
-        shutil.copytree(smoke.data, self.data)
-        shutil.copytree(smoke.conf, self.conf)
-        (self.conf / "smoke" / "globals.yml").write_text(f"data_root: {self.data}\n", encoding="utf-8")
-        shutil.copy(store, folder / "mlflow.db")
-        self.environment = os.environ | {
-            "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-            "OMP_NUM_THREADS": "1",
+TINY = {
+    "fetch_data": {"open_shapes": {"num_train_images": 12, "num_qat_images": 8, "num_val_images": 4}},
+    "data_prep": {"calibration_images": 4},
+    "teacher": {"loader": {"image_size_px": 64, "batch_size": 4}, "optimization": {"num_steps": 4}},
+    "stage1_backbone": {"train": {"loader": {"image_size_px": 64, "batch_size": 4}, "optimization": {"num_steps": 2}}},
+    "stage2_neck_head": {
+        "train": {
+            "loader": {"image_size_px": 64, "batch_size": 4},
+            "optimization": {"num_steps": 10, "checkpoint_every_steps": 1},
         }
-        self.resume = self.data / "06_models" / "stage2_neck_head" / "resume"
-        (self.data / "06_models" / "stage2_neck_head" / "student.safetensors").unlink()
-
-    def start(self) -> subprocess.Popen[str]:
-        command = [*COMMAND, f"--conf-source={self.conf}"]
-        return subprocess.Popen(
-            command, cwd=self.project, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-
-    def run(self) -> str:
-        process = self.start()
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
-        return output
-
-    def kill_after(self, step: int) -> str:
-        """Kill the run as soon as the checkpoint of this step is there; returns what it had printed."""
-        process, deadline = self.start(), time.monotonic() + 300
-        while not self.checkpoint(step).exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        output, _ = process.communicate()
-        assert process.returncode == -signal.SIGKILL, output
-        return output
-
-    def checkpoint(self, step: int) -> Path:
-        return self.resume / f"step_{step:08d}.safetensors"
-
-    def steps(self) -> list[int]:
-        return sorted(int(path.stem.removeprefix("step_")) for path in self.resume.glob("step_*.safetensors"))
-
-    def student(self) -> dict[str, torch.Tensor]:
-        path = self.data / "06_models" / "stage2_neck_head" / "student.safetensors"
-        return SafetensorsCheckpoint(filepath=str(path)).load().tensors
+    },
+}
+"""Every stage real, in seconds."""
 
 
-def remaining(output: str) -> set[int]:
-    """Steps that stage 2 said it had left when it started or while it ran."""
-    lines = [line for line in output.splitlines() if line.startswith("stage2_neck_head:") and "/" in line]
-    return {int(line.split("/")[1].split()[0]) for line in lines}
+def trained_stages(smoke, folder: Path, store: Path) -> KilledRun:
+    """The command of both curriculum stages on a copy of the whole run's data, without the last student."""
+    shutil.copytree(smoke.data, folder / "data")
+    shutil.copytree(smoke.conf, folder / "conf")
+    (folder / "conf" / "smoke" / "globals.yml").write_text(f"data_root: {folder / 'data'}\n", encoding="utf-8")
+    shutil.copy(store, folder / "mlflow.db")
+    arguments = (
+        "--env=smoke",
+        "--pipelines=stage1_backbone,stage2_neck_head",
+        f"--params=stage2_neck_head.train.optimization.num_steps={NUM_STEPS},"
+        f"stage2_neck_head.train.optimization.checkpoint_every_steps={EVERY}",
+    )
+    one = KilledRun(smoke.project, folder / "conf", folder / "data", folder / "mlflow.db", arguments)
+    (one.stage / "student.safetensors").unlink()
+    return one
+
+
+def tiny_project(project: Path, folder: Path, store: Path) -> KilledRun:
+    """The command of everything up to the student of stage 2, on a folder where nothing is made yet."""
+    tiny = folder / "conf" / "tiny"
+    shutil.copytree(project / "conf", folder / "conf")
+    tiny.mkdir()
+    (tiny / "globals.yml").write_text(f"extends: smoke\ndata_root: {folder / 'data'}\n", encoding="utf-8")
+    (tiny / "parameters.yml").write_text(json.dumps(TINY), encoding="utf-8")
+    shutil.copy(store, folder / "mlflow.db")
+    arguments = ("--env=tiny", "--pipelines=crqat_full", "--to-nodes=stage2_neck_head.train")
+    return KilledRun(project, folder / "conf", folder / "data", folder / "mlflow.db", arguments)
+
+
+def assert_same_bits_and_nothing_left(whole: KilledRun, killed: KilledRun) -> None:
+    expected, got = whole.student(), killed.student()
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
+    for one in (whole, killed):
+        assert not one.resume.exists()
+        assert not [path for path in one.data.rglob("*") if path.name.endswith(".tmp")]
 
 
 def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(smoke, tmp_path, mlflow_template):
-    whole, killed = (OwnData(smoke, tmp_path / name, mlflow_template) for name in ("whole", "killed"))
-    assert remaining(whole.run()) == {NUM_STEPS}
+    whole, killed = (trained_stages(smoke, tmp_path / name, mlflow_template) for name in ("whole", "killed"))
+    assert steps_by_stage(whole.run()) == {"stage2_neck_head": NUM_STEPS}
 
     killed.kill_after(step=4)
     first = killed.steps()
@@ -90,15 +77,27 @@ def test_a_killed_run_ends_with_the_bits_of_one_that_was_not(smoke, tmp_path, ml
     assert first[-1] < NUM_STEPS - EVERY
 
     # Again, and killed again: it goes on where it was. The newest checkpoint is cut short, so the one before it counts.
-    assert remaining(killed.kill_after(step=first[-1] + 2 * EVERY)) == {NUM_STEPS - first[-1]}
+    second = killed.kill_after(step=first[-1] + 2 * EVERY)
+    assert steps_by_stage(second) == {"stage2_neck_head": NUM_STEPS - first[-1]}
     *_, older, newest = killed.steps()
     damaged = killed.checkpoint(newest)
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
-    assert remaining(killed.run()) == {NUM_STEPS - older}
+    assert steps_by_stage(killed.run()) == {"stage2_neck_head": NUM_STEPS - older}
 
-    expected, got = whole.student(), killed.student()
-    assert expected.keys() == got.keys()
-    assert all(torch.equal(expected[name], got[name]) for name in expected)
-    for one in (whole, killed):
-        assert not one.resume.exists()
-        assert not [path for path in one.data.rglob("*") if path.name.endswith(".tmp")]
+    assert_same_bits_and_nothing_left(whole, killed)
+
+
+def test_what_was_trained_before_the_stage_that_was_killed_is_taken(project, tmp_path, mlflow_template):
+    whole, killed = (tiny_project(project, tmp_path / name, mlflow_template) for name in ("whole", "killed"))
+    every_step = {"teacher": 4, "stage1_backbone": 2, "stage2_neck_head": 10}
+    for output in (whole.run(), killed.kill_after(step=3)):
+        assert steps_by_stage(output) == every_step
+        assert taken_stages(output) == []
+
+    last = killed.steps()[-1]
+    assert last < every_step["stage2_neck_head"] - 1
+    again = killed.run()
+    assert taken_stages(again) == ["teacher", "stage1_backbone"]
+    assert steps_by_stage(again) == {"stage2_neck_head": every_step["stage2_neck_head"] - last}
+
+    assert_same_bits_and_nothing_left(whole, killed)
