@@ -5,7 +5,8 @@ import random
 
 JUNK = [
     None, True, False, 0, -1, 1.5, 1e308, -1e308, 10**30, float("nan"), float("inf"), "", "x", "1", "1.0",
-    "é\0", "9" * 400, [], {}, [1], [[1]], {"a": 1}, [None], {"id": {}}, [1, 2, 3, 4], [0, 0, 0, 0], ["a", "b", "c", "d"],
+    "é\0", "9" * 400, [], {}, [1], [[1]], {"a": 1}, [None], {"id": {}}, [1, 2, 3, 4],
+    [0, 0, 0, 0], ["a", "b", "c", "d"],
 ]  # fmt: skip
 KEYS = ("id", "image_id", "category_id", "bbox", "name", "iscrowd", "area", "extra")
 
