@@ -59,7 +59,7 @@ def write_verified_onnx(
     require_onnx()
     path, spec = Path(path), spec or OnnxSpec()
     form = chosen_form(detector, spec.form)
-    check_supported(detector)
+    check_supported(detector, form)
     check_form(detector, form)
     texts_KD = _unit_rows(detector.embedding_dim) if text_bank is None else text_bank.embeddings_KD.float()
     with atomic_path(path) as temporary:

@@ -80,7 +80,7 @@ def export_file(
     require_onnx()
     detector = model.detector
     form = chosen_form(detector, spec.form)
-    check_supported(detector)
+    check_supported(detector, form)
     check_form(detector, form)
     divisor = detector.size_divisor
     if image_size_px % divisor or image_size_px < divisor:

@@ -11,6 +11,7 @@ import torch
 
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.export.onnx.model import OnnxSpec
 from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.quantization import QuantSpec, prepare
 from crqat_pipeline.recipes.specs import DataPrepSpec, NamedBuilderSpec, RunSpec
@@ -49,7 +50,7 @@ def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[st
             yield f"quantization: {error}"
     if {"detector", "int4_export"} <= set(used) and (parameters.get("int4_export") or {}).get("onnx") is not None:
         try:
-            check_supported(detector)
+            check_supported(detector, OnnxSpec.model_validate(parameters["int4_export"]["onnx"]).form)
         except ValueError as error:
             yield f"int4_export.onnx: {error}"
     yield from _sides({section: parameters[section] for section in used if section in parameters}, row.name, detector)

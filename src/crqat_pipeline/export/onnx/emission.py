@@ -46,6 +46,7 @@ class Emission:
         self.graph, self.form, self._emitters = graph, form, emitters
         self.wants_embeddings = wants_embeddings
         self.wide_layers: list[str] = []
+        self._detector = detector
         self._names = {module: name for name, module in detector.named_modules()}
         self._made: dict[Any, str] = {}
         self.taps: dict[str, Tap] = {}
@@ -54,6 +55,10 @@ class Emission:
         """The module's name in the detector, such as "neck.td_p4.exit.conv"."""
         name: str = self._names[module]
         return name
+
+    def module(self, name: str) -> nn.Module:
+        """The module of the detector under this name."""
+        return self._detector.get_submodule(name)
 
     def emit(self, module: nn.Module, *inputs: Any) -> Any:
         """Write the module's nodes. Raises ValueError for a class that no emitter knows."""

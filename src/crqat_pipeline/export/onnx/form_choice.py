@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from torch import nn
 
 from crqat_pipeline.export.onnx.form import FORMS
+from crqat_pipeline.export.onnx.supported import has_emitters
 from crqat_pipeline.quantization.parts import quantizers
 
 FormName: TypeAlias = Literal["auto", "fast", "spec", "openvino", "tensorrt", "fp32"]
@@ -19,11 +20,16 @@ def has_pre_activation(detector: nn.Module) -> bool:
 
 
 def chosen_form(detector: nn.Module, wish: FormName) -> str:
-    """The row of FORMS for a wish; "auto": fast with pre-activation quantizers, openvino without, fp32 unquantized."""
+    """The row of FORMS for a wish; "auto": fast with pre-activation quantizers, openvino without, fp32 unquantized.
+
+    A quantized detector without emitters gets spec.
+    """
     if wish != AUTOMATIC:
         return wish
     if not any(quantizer.is_on for _, quantizer in quantizers(detector)):
         return "fp32"
+    if not has_emitters(detector):
+        return "spec"
     return "fast" if has_pre_activation(detector) else "openvino"
 
 

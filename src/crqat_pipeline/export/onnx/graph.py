@@ -67,6 +67,14 @@ class OnnxGraph:
         array = np.asarray(value, dtype=dtype)
         return self.once_constant(f"scalar/{array.dtype.name}/{array.item()!r}", array)
 
+    def number(self, value: float, dtype: Any) -> str:
+        """A constant without axes, for operators that refuse one axis of length 1; stored once per value and dtype."""
+        from onnx import numpy_helper
+
+        array = np.asarray(value, dtype=dtype)
+        name = f"number/{array.dtype.name}/{array.item()!r}"
+        return name if name in self._constants else self._store(numpy_helper.from_array(array, name))
+
     def uint4_scalar(self, value: int) -> str:
         """A 0-d UINT4 constant (a zero point), stored once per value."""
         from onnx import TensorProto, helper

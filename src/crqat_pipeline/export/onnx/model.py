@@ -15,8 +15,11 @@ from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.form import FORMS
 from crqat_pipeline.export.onnx.form_choice import FormName, chosen_form
 from crqat_pipeline.export.onnx.graph import IMAGES, OnnxGraph
+from crqat_pipeline.export.onnx.supported import has_emitters
 from crqat_pipeline.export.onnx.suppression import add_nms
 from crqat_pipeline.export.onnx.table import EMITTERS
+from crqat_pipeline.export.onnx.traced.detector import traced_detector
+from crqat_pipeline.export.onnx.traced.tracing import Sizes
 from crqat_pipeline.model_files.headers import ExporterFacts
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, bank_facts
 from crqat_pipeline.runtime.lookup import look_up
@@ -59,8 +62,9 @@ def build_onnx(
 
     Outputs: boxes (B, N, 4) pixel xyxy, scores (B, N, K) in [0, 1], embeddings (B, N, D); with suppression in the graph
     also detection_images, detection_labels, detection_scores (M,) and detection_boxes (M, 4), best first. Weights come
-    from the stored integers of the quantizers that are switched on. Raises ValueError for a block without an emitter, a
-    size that does not fit, or a fixed vocabulary without a text bank.
+    from the stored integers of the quantizers that are switched on. A detector without emitters is traced. Raises
+    ValueError for a block or operator that nobody writes, a size that does not fit, or a fixed vocabulary without a
+    text bank.
     """
     from onnx import TensorProto
 
@@ -79,7 +83,12 @@ def build_onnx(
     else:
         text = graph.input("text_embeddings", (num_prompts, detector.embedding_dim), TensorProto.FLOAT)
     emission = Emission(graph, form, detector, EMITTERS, wants_embeddings=spec.has_embeddings)
-    tensors = emission.emit(detector.eval(), images, text)
+    if has_emitters(detector):
+        tensors = emission.emit(detector.eval(), images, text)
+    else:
+        num_fixed = len(text_bank.prompts) if spec.has_fixed_vocabulary and text_bank else None
+        sizes = Sizes(spec.batch_size, spec.image_size_px, num_fixed)
+        tensors = traced_detector(emission, detector.eval(), images, text, sizes)
     scores = graph.node("Sigmoid", tensors.class_logits, name="scores")
     graph.output(tensors.boxes, "boxes", (batch, "regions", 4), TensorProto.FLOAT)
     graph.output(scores, "scores", (batch, "regions", num_prompts), TensorProto.FLOAT)

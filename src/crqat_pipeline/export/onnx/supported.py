@@ -1,23 +1,43 @@
-"""Which forms of ONNX graph a detector can have: known from its class, before anything is trained."""
+"""Which forms of ONNX graph a detector can have: known from its code, before anything is trained."""
 
 from __future__ import annotations
 
 from torch import nn
 
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.form import FORMS
 from crqat_pipeline.export.onnx.table import EMITTERS
+from crqat_pipeline.export.onnx.traced.detector import check_traceable
+
+TRACED_FORMS = ("spec", "fp32")
 
 
-def supported_forms(detector: nn.Module) -> tuple[str, ...]:
-    """Rows of FORMS; none for a detector whose class no emitter writes."""
-    return tuple(FORMS) if any(kind in EMITTERS for kind in type(detector).__mro__) else ()
+def has_emitters(detector: nn.Module) -> bool:
+    """Whether the detector's class has a function that writes its graph; else it is traced."""
+    return any(kind in EMITTERS for kind in type(detector).__mro__)
 
 
-def check_supported(detector: nn.Module) -> None:
-    """Raises ValueError for a detector that no graph can be written of, with what there is instead."""
-    if not supported_forms(detector):
-        written = ", ".join(sorted(kind.__name__ for kind in EMITTERS if kind.__module__.endswith(".detector")))
+def supported_forms(detector: OpenVocabularyDetector) -> tuple[str, ...]:
+    """Rows of FORMS: all for a class with emitters, TRACED_FORMS for one that can be traced, else none.
+
+    Without emitters the detector is traced, which takes seconds; the meta device will do.
+    """
+    if has_emitters(detector):
+        return tuple(FORMS)
+    try:
+        check_traceable(detector)
+    except ValueError:
+        return ()
+    return TRACED_FORMS
+
+
+def check_supported(detector: OpenVocabularyDetector, form: str = "auto") -> None:
+    """Raises ValueError for a detector that no graph can be written of, or none in this form (a wish of OnnxSpec)."""
+    if has_emitters(detector):
+        return
+    if form not in ("auto", *TRACED_FORMS):
         raise ValueError(
-            f"No ONNX graph can be written of {type(detector).__name__}: there are emitters for {written}. Set "
-            "int4_export.onnx to null and use the packed file, or add emitters (docs/formats/onnx.md)."
+            f"A detector without emitters is traced, in the forms {' and '.join(TRACED_FORMS)}; got {form!r} for "
+            f"{type(detector).__name__}. Take one of these or auto, or add emitters (docs/formats/onnx.md)."
         )
+    check_traceable(detector)

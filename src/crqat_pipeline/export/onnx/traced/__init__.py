@@ -1,0 +1,1 @@
+"""Graphs of detectors without emitters: traced by torch.export, then translated operator by operator."""
