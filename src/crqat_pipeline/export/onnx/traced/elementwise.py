@@ -13,6 +13,8 @@ from torch import Tensor, fx
 from crqat_pipeline.export.onnx.traced.translation import Operator, Translation, Written, dtype_of
 
 aten = torch.ops.aten
+OF_TRUTHS: Mapping[str, str] = MappingProxyType({"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"})
+"""What arithmetic on booleans is in ONNX."""
 
 
 def _unary(op: str) -> Operator:
@@ -29,7 +31,8 @@ def _binary(op: str) -> Operator:
         alpha = node.kwargs.get("alpha", 1)
         if alpha != 1:
             right = translation.graph.node("Mul", right, translation.tensor(alpha, dtype), name=node.name)
-        return translation.graph.node(op, left, right, name=node.name)
+        kind = OF_TRUTHS.get(op, op) if dtype == torch.bool else op
+        return translation.graph.node(kind, left, right, name=node.name)
 
     return write
 
