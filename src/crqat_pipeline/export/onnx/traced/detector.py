@@ -17,7 +17,7 @@ from crqat_pipeline.export.onnx.traced.layers import LAYERS
 from crqat_pipeline.export.onnx.traced.marks import MARK
 from crqat_pipeline.export.onnx.traced.rounding import rounded
 from crqat_pipeline.export.onnx.traced.shapes import SHAPES
-from crqat_pipeline.export.onnx.traced.tracing import Sizes, Trace, trace
+from crqat_pipeline.export.onnx.traced.tracing import Sizes, Trace, smallest_sizes, trace
 from crqat_pipeline.export.onnx.traced.translation import Operator, Translation, live_nodes
 
 OPERATORS: Mapping[Any, Operator] = MappingProxyType({**ELEMENTWISE, **SHAPES, **LAYERS, MARK: rounded})
@@ -25,7 +25,7 @@ OPERATORS: Mapping[Any, Operator] = MappingProxyType({**ELEMENTWISE, **SHAPES, *
 
 def check_traceable(detector: OpenVocabularyDetector) -> None:
     """Raises ValueError for a detector that torch.export cannot trace, and for operators that nobody writes."""
-    _check_operators(detector, trace(detector, Sizes(), is_quantized=False))
+    _check_operators(detector, trace(detector, smallest_sizes(detector), is_quantized=False))
 
 
 def traced_detector(

@@ -65,8 +65,7 @@ def trace(detector: OpenVocabularyDetector, sizes: Sizes, *, is_quantized: bool)
     wrapper = _Outputs(marked_copy(detector, is_quantized=is_quantized)).eval()
     device = next(detector.parameters()).device
     divisor = detector.size_divisor
-    cells = max(2, -(-LEAST_SIDE_PX // divisor))
-    height, width = sizes.image_size_px or (cells * divisor, (cells + 1) * divisor)
+    height, width = sizes.image_size_px or _smallest_px(divisor)
     images = torch.rand(sizes.batch_size or NUM_IMAGES, 3, height, width, device=device)
     text = torch.randn(sizes.num_prompts or NUM_PROMPTS, detector.embedding_dim, device=device)
     faults: list[str] = []
@@ -85,12 +84,22 @@ def trace(detector: OpenVocabularyDetector, sizes: Sizes, *, is_quantized: bool)
     )
 
 
+def smallest_sizes(detector: OpenVocabularyDetector) -> Sizes:
+    """Everything fixed, and small: tells in one attempt whether a detector can be traced, and by which operators."""
+    return Sizes(NUM_IMAGES, _smallest_px(detector.size_divisor), NUM_PROMPTS)
+
+
+def _smallest_px(divisor: int) -> tuple[int, int]:
+    cells = max(2, -(-LEAST_SIDE_PX // divisor))
+    return cells * divisor, (cells + 1) * divisor
+
+
 def _wishes(sizes: Sizes, divisor: int) -> list[Any]:
     """What may be free, the best first: sides in multiples of the divisor, sides as torch.export finds, fixed sides."""
     batch = {} if sizes.batch_size else {0: Dim.AUTO}
     text = {} if sizes.num_prompts else {0: Dim.AUTO}
     if sizes.image_size_px:
-        return [(batch, text), ({}, text)]
+        return [(batch, text)] if sizes.batch_size else [(batch, text), ({}, text)]
     multiples = {2: divisor * Dim("rows", min=1, max=4096), 3: divisor * Dim("columns", min=1, max=4096)}
     return [
         ({**batch, **multiples}, text),
