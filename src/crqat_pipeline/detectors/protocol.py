@@ -33,6 +33,8 @@ class OpenVocabularyDetector(nn.Module, ABC):
     loss_names: the keys of what `loss` returns. embedding_dim: D.
     size_divisor: sides of input images are multiples of it, in pixels.
     selection: how scored regions become detections; an exported graph's user needs it too.
+    is_traceable: whether an ONNX graph may be traced from the forward pass; False says so at once where it is known
+    not to work.
 
     A product of two activations that quantization may touch is a module with `product_operands`
     (structures.quantization_contract.ProductOperands), whose operands pass through nn.Identity children.
@@ -51,6 +53,7 @@ class OpenVocabularyDetector(nn.Module, ABC):
     embedding_dim: int
     size_divisor: int
     selection: SelectionSpec
+    is_traceable: bool = True
 
     @property
     def quantization_contract(self) -> QuantizationContract:

@@ -44,6 +44,7 @@ class OmDetTurbo(OpenVocabularyDetector):
     backbone_feature_names = NAMES
     neck_feature_names = ("p3", "p4", "p5")
     loss_names = ("loss_class", "loss_box", "loss_giou")
+    is_traceable = False  # tracing its deformable attention takes minutes, so far without a graph
 
     def __init__(self, spec: OmDetTurboSpec) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def supported_forms(detector: OpenVocabularyDetector) -> tuple[str, ...]:
     if has_emitters(detector):
         return tuple(FORMS)
     try:
-        check_traceable(detector)
+        check_supported(detector)
     except ValueError:
         return ()
     return TRACED_FORMS
@@ -35,6 +35,11 @@ def check_supported(detector: OpenVocabularyDetector, form: str = "auto") -> Non
     """Raises ValueError for a detector that no graph can be written of, or none in this form (a wish of OnnxSpec)."""
     if has_emitters(detector):
         return
+    if not detector.is_traceable:
+        raise ValueError(
+            f"No ONNX graph can be written of {type(detector).__name__}: it has no emitters and cannot be traced. Set "
+            "int4_export.onnx to null, or add emitters (docs/formats/onnx.md)."
+        )
     if form not in ("auto", *TRACED_FORMS):
         raise ValueError(
             f"A detector without emitters is traced, in the forms {' and '.join(TRACED_FORMS)}; got {form!r} for "
