@@ -24,7 +24,8 @@ from crqat_pipeline.cli import detect
 from crqat_pipeline.inference import Predictor
 
 SLOW_MODEL = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests were started in the background
 sys.path.insert(0, {folder!r})
 from fixed_model import FixedModel
 from crqat_pipeline.cli import detect
