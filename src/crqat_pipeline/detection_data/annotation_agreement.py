@@ -32,35 +32,34 @@ def category_faults(annotations: Record, reference: Record, reference_name: str)
     own, other = _names(annotations), _names(reference)
     if any("scope" in category for category in records_of(annotations).get("categories") or ()):
         return
-    ids = {name: number for number, name in other.items()}
-    for number, name in own.items():
-        if other.get(number) == name:
-            continue
-        if number in other:
-            where = f"; {name!r} is {ids[name]} there" if name in ids else ""
-            text = f"category {number} is {name!r} here and {other[number]!r} in {reference_name}{where}"
-        elif name in ids:
-            text = f"category {name!r} is {number} here and {ids[name]} in {reference_name}"
-        else:
-            text = f"category {number}, {name!r}, is not in {reference_name}, whose names are the prompts"
+    nowhere = f"is not in {reference_name}, whose names are the prompts"
+    for text in _disagreements("category", own, other, reference_name, nowhere):
         yield Fault(DISAGREE, f"{text}. Give every name the same id in all files")
 
 
 def image_faults(annotations: Record, reference: Record, reference_name: str) -> Iterator[Fault]:
     """Images whose id is another image's in the reference file, or nobody's."""
     own, other = _files(annotations), _files(reference)
+    nowhere = f"is not in {reference_name}, whose images are looked at"
+    for text in _disagreements("image", own, other, reference_name, nowhere):
+        yield Fault(DISAGREE, f"{text}. Give every image the same id in both files")
+
+
+def _disagreements(
+    kind: str, own: Mapping[int, str], other: Mapping[int, str], reference_name: str, nowhere: str
+) -> Iterator[str]:
+    """What is wrong with each number and name of `own` that `other` does not have together."""
     ids = {name: number for number, name in other.items()}
     for number, name in own.items():
         if other.get(number) == name:
             continue
         if number in other:
             where = f"; {name!r} is {ids[name]} there" if name in ids else ""
-            text = f"image {number} is {name!r} here and {other[number]!r} in {reference_name}{where}"
+            yield f"{kind} {number} is {name!r} here and {other[number]!r} in {reference_name}{where}"
         elif name in ids:
-            text = f"image {name!r} is {number} here and {ids[name]} in {reference_name}"
+            yield f"{kind} {name!r} is {number} here and {ids[name]} in {reference_name}"
         else:
-            text = f"image {number}, {name!r}, is not in {reference_name}, whose images are looked at"
-        yield Fault(DISAGREE, f"{text}. Give every image the same id in both files")
+            yield f"{kind} {number}, {name!r}, {nowhere}"
 
 
 def _names(annotations: Record) -> dict[int, str]:

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from crqat_pipeline.detectors.one_stage.blocks import ConvUnit, CspBlock
+from crqat_pipeline.detectors.one_stage.blocks import ConvUnit, CspBlock, doubled
 from crqat_pipeline.detectors.one_stage.spec import OneStageSpec
 
 
@@ -34,12 +33,8 @@ class PlainNeck(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         c3, c4, c5 = features["c3"], features["c4"], features["c5"]
-        td_p4 = self.td_p4(torch.cat([_doubled(c5), c4], dim=1))
-        td_p3 = self.td_p3(torch.cat([_doubled(td_p4), c3], dim=1))
+        td_p4 = self.td_p4(torch.cat([doubled(c5), c4], dim=1))
+        td_p3 = self.td_p3(torch.cat([doubled(td_p4), c3], dim=1))
         bu_p4 = self.bu_p4(torch.cat([self.down_3(td_p3), td_p4], dim=1))
         bu_p5 = self.bu_p5(torch.cat([self.down_4(bu_p4), c5], dim=1))
         return {"td_p3": td_p3, "td_p4": td_p4, "bu_p4": bu_p4, "bu_p5": bu_p5}
-
-
-def _doubled(map_BCHW: Tensor) -> Tensor:
-    return functional.interpolate(map_BCHW, scale_factor=2.0, mode="nearest")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 BATCH_NORM_EPS = 1e-3
 BATCH_NORM_MOMENTUM = 0.03
@@ -86,3 +87,8 @@ class PyramidPooling(nn.Module):
             maps.append(self.pool(maps[-1]))
         result: Tensor = self.exit(torch.cat(maps, dim=1))
         return result
+
+
+def doubled(map_BCHW: Tensor) -> Tensor:
+    """(B, C, 2H, 2W): each cell four times."""
+    return functional.interpolate(map_BCHW, scale_factor=2.0, mode="nearest")
