@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from crqat_pipeline.detectors.common.attention import SoftmaxProduct
 from crqat_pipeline.detectors.yolo_world.gate import GateProduct, MaxSigmoidGate
 from crqat_pipeline.detectors.yolo_world.max_product import max_product
-from crqat_pipeline.detectors.yolo_world.text_enhancer import PooledAttention, TextEnhancer
+from crqat_pipeline.detectors.yolo_world.text_enhancer import TextEnhancer
 
 
 def test_gate_product_by_hand() -> None:
@@ -83,7 +84,7 @@ def test_the_forward_value_is_the_same_with_and_without_gradient() -> None:
 def test_attention_is_softmax_attention() -> None:
     query, key, value = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 27, 4), torch.randn(2, 3, 27, 4)
     expected = functional.scaled_dot_product_attention(query, key, value)
-    torch.testing.assert_close(PooledAttention()(query, key, value), expected)
+    torch.testing.assert_close(SoftmaxProduct()(query, key, value), expected)
 
 
 def test_enhancer_adds_to_the_text_and_is_blind_to_how_the_text_is_shared() -> None:

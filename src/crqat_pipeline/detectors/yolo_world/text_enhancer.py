@@ -6,36 +6,15 @@ C = E / M, T = 27 tokens (3 maps x 3 x 3).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from crqat_pipeline.structures.quantization_contract import ProductOperands
+from crqat_pipeline.detectors.common.attention import SoftmaxProduct
 
 POOLED_SIDE = 3
-
-
-class PooledAttention(nn.Module):
-    """Softmax attention; the four operands pass through identities so that per-head quantizers fit in."""
-
-    product_operands = ProductOperands({"query_operand": 1, "key_operand": 1, "weight_operand": 1, "value_operand": 1})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.query_operand: nn.Module = nn.Identity()
-        self.key_operand: nn.Module = nn.Identity()
-        self.weight_operand: nn.Module = nn.Identity()
-        self.value_operand: nn.Module = nn.Identity()
-
-    def forward(self, query_XMKC: Tensor, key_BMTC: Tensor, value_BMTC: Tensor) -> Tensor:
-        """(B, M, K, C): softmax over the tokens of query . key / sqrt(C), times value."""
-        key_BMCT = self.key_operand(key_BMTC).transpose(2, 3)
-        logits_BMKT = torch.matmul(self.query_operand(query_XMKC), key_BMCT) / math.sqrt(query_XMKC.shape[3])
-        weights_BMKT = self.weight_operand(logits_BMKT.softmax(dim=3))
-        return torch.matmul(weights_BMKT, self.value_operand(value_BMTC))
 
 
 class TextEnhancer(nn.Module):
@@ -49,7 +28,7 @@ class TextEnhancer(nn.Module):
         self.key = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.value = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width))
         self.proj = nn.Linear(width, embedding_dim)
-        self.product = PooledAttention()
+        self.product = SoftmaxProduct()
 
     def forward(self, text_XKD: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """maps in the order P3, P4, P5; returns (B, K, D)."""

@@ -7,10 +7,11 @@ from types import MappingProxyType
 
 from torch import nn
 
+from crqat_pipeline.detectors.common.attention import SoftmaxProduct
 from crqat_pipeline.detectors.yolo_world.detector import YoloWorld
 from crqat_pipeline.detectors.yolo_world.gate import GateProduct, MaxSigmoidGate, TextGuidedCsp
 from crqat_pipeline.detectors.yolo_world.neck import Neck
-from crqat_pipeline.detectors.yolo_world.text_enhancer import PooledAttention, TextEnhancer
+from crqat_pipeline.detectors.yolo_world.text_enhancer import TextEnhancer
 from crqat_pipeline.export.onnx.emission import Emitter
 from crqat_pipeline.export.onnx.yolo_world import detector, text_enhancer, text_guided
 
@@ -22,6 +23,6 @@ YOLO_WORLD_EMITTERS: Mapping[type[nn.Module], Emitter] = MappingProxyType(
         MaxSigmoidGate: text_guided.max_sigmoid_gate,
         GateProduct: text_guided.gate_product,
         TextEnhancer: text_enhancer.text_enhancer,
-        PooledAttention: text_enhancer.pooled_attention,
+        SoftmaxProduct: text_enhancer.pooled_attention,
     }
 )

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from crqat_pipeline.detectors.common.attention import SoftmaxProduct
 from crqat_pipeline.detectors.one_stage.spec import LEVEL_STRIDES_PX
-from crqat_pipeline.detectors.yolo_world.text_enhancer import POOLED_SIDE, PooledAttention, TextEnhancer
+from crqat_pipeline.detectors.yolo_world.text_enhancer import POOLED_SIDE, TextEnhancer
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import FeatureMap
 from crqat_pipeline.export.onnx.graph import IMAGES
@@ -18,7 +19,7 @@ from crqat_pipeline.export.onnx.operand import operand, product, scaled
 
 
 def pooled_attention(
-    emission: Emission, block: PooledAttention, query_XMKC: str, key_BMTC: str, value_BMTC: str, channels: int
+    emission: Emission, block: SoftmaxProduct, query_XMKC: str, key_BMTC: str, value_BMTC: str, channels: int
 ) -> str:
     """(B, M, K, C)."""
     graph, name = emission.graph, emission.name(block)
