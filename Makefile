@@ -1,5 +1,5 @@
-# make run | photos | test | lint | clean | mlflow-ui | viz | repro. The environment is made on first use, in .venv.
-# Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml), VENV, ENV (a folder of conf/), PARAMS (of kedro run),
+# make run | photos | test | lint | docs | clean | mlflow-ui | viz | repro. The environment is made on first use, in .venv; runs and
+# tests install what they need and no more. Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml; for every target), VENV, ENV (a folder of conf/), PARAMS (of kedro run),
 # PHOTOS (docs/how_to/run_on_photographs.md).
 
 SHELL := /bin/bash
@@ -8,14 +8,17 @@ SHELL := /bin/bash
 
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
   $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
-EXTRAS ?= dev,onnx,openvino,demo,omdet
+EXTRAS ?=
 VENV ?= .venv
 ENV ?= local
 PARAMS ?=
 PHOTOS ?= ../shared/data
 COMMA := ,
+RUN_EXTRAS := $(if $(EXTRAS),$(EXTRAS),onnx$(COMMA)openvino)
+TEST_EXTRAS := $(if $(EXTRAS),$(EXTRAS),dev$(COMMA)docs$(COMMA)onnx$(COMMA)openvino$(COMMA)demo$(COMMA)omdet)
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
 
 export PATH := $(BIN):$(PATH)
 export DO_NOT_TRACK := true
@@ -23,20 +26,28 @@ export DVC_NO_ANALYTICS := 1
 # OpenMP threads that wait give their core back soon: 5 % slower alone (docs/performance.md), far less slowed beside other programs.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help environment run photos repro test lint format clean mlflow-ui viz
+.PHONY: help environment run photos repro test lint format docs clean mlflow-ui viz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-environment: $(STAMP) ## make .venv with the pinned versions
+environment: $(TEST_STAMP) ## make .venv with the pinned versions of everything
 
-$(STAMP): pyproject.toml constraints.txt
+define install
 	@test -x $(BIN)/python || { chosen="$(PYTHON)"; \
 	  test -n "$$chosen" || { echo "Python 3.11 or newer is needed and none was found. Set PYTHON=/path/to/python."; exit 1; }; \
 	  "$$chosen" -m venv $(VENV); }
-	@echo "Installing crqat-pipeline[$(EXTRAS)] into $(VENV) (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@echo "Installing crqat-pipeline[$(1)] into $(VENV) (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(1)]'
 	@touch $@
+endef
+
+$(STAMP): pyproject.toml constraints.txt
+	$(call install,$(RUN_EXTRAS))
+
+$(TEST_STAMP): pyproject.toml constraints.txt
+	$(call install,$(TEST_EXTRAS))
+	@touch $(STAMP)
 
 run: $(STAMP) ## everything: data, teacher, baselines, CR-QAT, int4 file, evaluation
 	@kedro run --pipelines=crqat_full --env=$(ENV) $(if $(PARAMS),--params=$(PARAMS))
@@ -52,18 +63,21 @@ repro: $(STAMP) ## the same stages through DVC: only what has changed
 test: lint ## the checks, then all tests
 	@python -m pytest
 
-lint: $(STAMP) ## ruff, mypy, import contracts
+lint: $(TEST_STAMP) ## ruff, mypy, import contracts
 	@ruff check .
 	@ruff format --check .
 	@mypy
 	@lint-imports --no-logo
 
-format: $(STAMP) ## rewrite the sources in the project's format
+format: $(TEST_STAMP) ## rewrite the sources in the project's format
 	@ruff check --fix .
 	@ruff format .
 
+docs: $(TEST_STAMP) ## the documentation site, into site/; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 mkdocs build
+
 clean: ## remove caches and builds; data, runs and the environment stay
-	@rm -rf build dist src/*.egg-info examples/*/build examples/*/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .viz
+	@rm -rf build dist site src/*.egg-info examples/*/build examples/*/src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .viz
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 mlflow-ui: $(STAMP) ## compare runs in the browser (http://127.0.0.1:5000)
