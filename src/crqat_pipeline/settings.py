@@ -8,15 +8,15 @@ from pathlib import Path
 
 from kedro.utils import find_kedro_project
 
+from crqat_pipeline.hooks.checks.given_check import GivenCheck
+from crqat_pipeline.hooks.checks.parameter_check import ParameterCheck
+from crqat_pipeline.hooks.checks.run_lock import RunLock
 from crqat_pipeline.hooks.console import Console
 from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader
 from crqat_pipeline.hooks.evaluated_forms import EvaluatedForms
-from crqat_pipeline.hooks.given_check import GivenCheck
-from crqat_pipeline.hooks.parameter_check import ParameterCheck
-from crqat_pipeline.hooks.run_lock import RunLock
-from crqat_pipeline.hooks.safe_mlflow import SafeMlflowHook
-from crqat_pipeline.hooks.stage_runs import StageRunsHook
-from crqat_pipeline.hooks.tracking_guard import TrackingGuard
+from crqat_pipeline.hooks.tracking.guard import TrackingGuard
+from crqat_pipeline.hooks.tracking.safe_mlflow import SafeMlflowHook
+from crqat_pipeline.hooks.tracking.stage_runs import StageRunsHook
 
 
 def _project_folder() -> Path:

@@ -61,7 +61,7 @@ ITS_TABLES = {
     "detectors/table.py",
     "export/onnx/table.py",
     "detectors/weights/restricted_pickle.py",  # names of upstream packages
-    "recipes/dry_run/lengths.py",  # the detector whose GPU-hours the paper gives
+    "dry_run/lengths.py",  # the detector whose GPU-hours the paper gives
 }
 
 

@@ -2,8 +2,8 @@
 
 import yaml
 
-from crqat_pipeline.recipes.study.spec import StudySpec
-from crqat_pipeline.recipes.study.stages import stage_specs
+from crqat_pipeline.study.spec import StudySpec
+from crqat_pipeline.study.stages import stage_specs
 
 
 def parameters(project, name):

@@ -14,8 +14,8 @@ from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.evaluation_run import truth
 from crqat_pipeline.recipes.specs import EvaluationSpec, NamedBuilderSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
-from crqat_pipeline.recipes.study.problem import ScoredData, StudyProblem
-from crqat_pipeline.recipes.study.spec import StudySpec
+from crqat_pipeline.study.problem import ScoredData, StudyProblem
+from crqat_pipeline.study.spec import StudySpec
 from crqat_pipeline.text_encoders.composed import ComposedTextEncoder
 from crqat_pipeline.text_encoders.vocabulary_bank import bank_of_names
 

@@ -1,4 +1,4 @@
-"""Turns outputs into numbers and reports (floor 3)."""
+"""Turns outputs into numbers (floor 3)."""
 
 from crqat_pipeline.evaluation.evaluator import evaluate
 from crqat_pipeline.evaluation.input_error import EvaluationInputError

@@ -12,10 +12,10 @@ from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.framework.project import PACKAGE_NAME, pipelines, settings
 from kedro.pipeline import Pipeline
 
+from crqat_pipeline.dry_run.subject import DryRunSubject, InputEntry, SplitEntry
+from crqat_pipeline.hooks.checks.parameter_check import ParameterCheck
 from crqat_pipeline.hooks.evaluated_forms import EvaluatedForms
-from crqat_pipeline.hooks.parameter_check import ParameterCheck
 from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.recipes.dry_run.subject import DryRunSubject, InputEntry, SplitEntry
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, RunSpec
 
 SPLITS = {

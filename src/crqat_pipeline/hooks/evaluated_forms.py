@@ -16,7 +16,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 
 from crqat_pipeline.catalog_io.artifact import ArtifactFile
-from crqat_pipeline.hooks.parameter_check import written_parameters
+from crqat_pipeline.hooks.checks.parameter_check import written_parameters
 from crqat_pipeline.recipes.form_spec import is_path
 
 EVALUATION, SUMS = "evaluation", ("crqat_full", "__default__")

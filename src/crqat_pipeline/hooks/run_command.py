@@ -12,7 +12,7 @@ from kedro.framework.project import pipelines, settings
 from kedro.utils import find_kedro_project
 
 from crqat_pipeline import pipelines as pipelines_package
-from crqat_pipeline.hooks.parameter_faults import did_you_mean
+from crqat_pipeline.hooks.checks.parameter_faults import did_you_mean
 from crqat_pipeline.hooks.user_errors import failing_place, is_verbose, keep_traceback, panel, users_error
 
 FILTERS = ("tags", "node_names", "to_nodes", "from_nodes", "from_inputs", "to_outputs", "namespaces")
@@ -58,8 +58,8 @@ def _run(dry_run: bool, images_per_second: float | None, **options: Any) -> Any:
     wrong = [name for name in FILTERS if options.get(name)]
     if wrong:
         raise click.UsageError(f"--dry-run looks at whole pipelines; leave out {', '.join(wrong)}.")
+    from crqat_pipeline.dry_run import examine
     from crqat_pipeline.hooks.dry_run import dry_run_subject
-    from crqat_pipeline.recipes.dry_run import examine
 
     project = _project()
     source = options.get("conf_source") or str(project / settings.CONF_SOURCE)

@@ -1,1 +1,1 @@
-"""One folder per registered pipeline: names, inputs, outputs (floor 5)."""
+"""One folder per registered pipeline: names, inputs, outputs (floor 7)."""

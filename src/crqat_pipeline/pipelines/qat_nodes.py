@@ -15,6 +15,7 @@ from crqat_pipeline.recipes.inspecting import inspect_student
 from crqat_pipeline.recipes.qat import run_stage
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.reporting.layer_map import history_heat_map, layer_heat_map
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 from crqat_pipeline.training.tracker import Tracker
@@ -54,5 +55,5 @@ def inspect(
 ) -> tuple[pd.DataFrame, Figure, Figure]:
     """Every quantizer on the calibration images: a table, a heat map by layer, a heat map over time."""
     calibration = TrainingData(calibration_set, images, vocabulary, text_bank)
-    rows, layer_map, scale_map = inspect_student(student, scales.to_dict("records"), calibration, spec, run)
-    return pd.DataFrame(rows), layer_map, scale_map
+    rows = inspect_student(student, calibration, spec, run)
+    return pd.DataFrame(rows), layer_heat_map(rows), history_heat_map(scales.to_dict("records"))

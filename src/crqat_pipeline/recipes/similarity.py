@@ -5,25 +5,20 @@ Shape letters: B images, N regions, h w cells of the map.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
 import torch
-from PIL import Image
 
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
-from crqat_pipeline.detection_data.image_folder import ImageFolder
-from crqat_pipeline.detection_data.letterbox import letterbox
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
-from crqat_pipeline.evaluation.heat_map import class_similarity, heat_map_picture, spread
-from crqat_pipeline.evaluation.report_data import HeatMapRow
+from crqat_pipeline.evaluation.similarity_map import class_similarity, spread
 from crqat_pipeline.recipes.forms import Source, is_graph, load_form, written
 from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.device import choose_device
 
-PICTURE_PX = 448
 DIGITS = 4
 Maps = dict[str, Any]
 """image_size_px; images: file_name, its classes, and form -> rows of the map (similarity of each cell)."""
@@ -57,39 +52,3 @@ def similarity_maps(sources: Mapping[str, Source], data: TrainingData, spec: Eva
             map_hw = spread(similarity_N, centres_N2, side_px, side_px, detector.level_strides())
             entry["forms"][form] = [[round(value, DIGITS) for value in row] for row in map_hw.tolist()]
     return {"image_size_px": spec.image_size_px, "images": entries}
-
-
-def colour_range(maps: Maps) -> tuple[float, float]:
-    """The lowest and the highest similarity of all forms and images: one scale for all; (-1, 1) without any."""
-    if not maps["images"]:
-        return -1.0, 1.0
-    values = torch.cat([_map(rows).flatten() for entry in maps["images"] for rows in entry["forms"].values()])
-    values = values[values.isfinite()]
-    low, high = float(values.min()), float(values.max())
-    return low, max(high, low + 10**-DIGITS)
-
-
-def heat_map_rows(maps: Maps, images: ImageFolder, labels: Mapping[str, str]) -> Sequence[HeatMapRow]:
-    """The image itself, then one picture per form, all on one scale of colours."""
-    return [_row(entry, maps, images.open(entry["file_name"]), labels) for entry in maps["images"]]
-
-
-def _row(entry: Maps, maps: Maps, image: Image.Image, labels: Mapping[str, str]) -> HeatMapRow:
-    low, high = colour_range(maps)
-    fitted, geometry = letterbox(image, maps["image_size_px"])
-    left, top = geometry.left, geometry.top
-    right, bottom = left + round(image.width * geometry.scale_x), top + round(image.height * geometry.scale_y)
-    scale = max(1, PICTURE_PX // fitted.width)
-    crop = (left * scale, top * scale, right * scale, bottom * scale)
-    content = fitted.crop((left, top, right, bottom))  # before it grows: the grey around it would seep in
-    content = content.resize((content.width * scale, content.height * scale), Image.Resampling.LANCZOS)
-    large = Image.new("RGB", (fitted.width * scale, fitted.height * scale))
-    large.paste(content, crop[:2])
-    pictures = {"Image": content}
-    for form, rows in entry["forms"].items():
-        pictures[labels[form]] = heat_map_picture(large, _map(rows), low, high).crop(crop)
-    return HeatMapRow(f"{entry['file_name']}: {', '.join(entry['classes'])}", pictures)
-
-
-def _map(rows: Sequence[Sequence[float | None]]) -> torch.Tensor:
-    return torch.tensor([[float("nan") if value is None else value for value in row] for row in rows])

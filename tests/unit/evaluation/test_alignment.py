@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 from torch import Tensor
 
 from crqat_pipeline.evaluation.alignment import group_alignments, summarize_alignment
 from crqat_pipeline.evaluation.correlation import pearson, ranks, spearman
-from crqat_pipeline.evaluation.heat_map import (
+from crqat_pipeline.evaluation.similarity_map import (
     class_similarity,
-    heat_map_picture,
     pyramid_map,
-    scale_colours,
     similarity_map,
     spread,
 )
@@ -110,16 +106,6 @@ def test_class_similarity_takes_the_best_prompt() -> None:
         class_similarity(output, 0, [])
 
 
-def test_heat_map_pictures_share_a_scale() -> None:
-    image = Image.new("RGB", (33, 17), "black")
-    cold, hot = (
-        np.asarray(heat_map_picture(image, torch.full((2, 3), value), 0.0, 1.0)).mean() for value in (0.1, 0.9)
-    )
-    assert hot > 2 * cold
-    with pytest.raises(ValueError, match=r"low < high; got 1.0 and 1.0"):
-        heat_map_picture(image, torch.zeros(2, 3), 1.0, 1.0)
-
-
 def test_a_pyramid_is_the_mean_over_its_levels() -> None:
     fine, coarse = torch.arange(8.0).reshape(2, 4), torch.tensor([[10.0, 20.0]])
     similarity_N = torch.cat([fine.flatten(), coarse.flatten()])
@@ -133,19 +119,3 @@ def test_regions_without_a_pyramid_lie_where_they_look() -> None:
     values = spread(torch.tensor([0.25, 0.5]), centres, 8, 24, strides=(8, 16))
     assert values[0, :2].tolist() == [0.25, 0.5]
     assert values.isnan().tolist() == [[False, False, True]]
-
-
-def test_colours_tell_similarity_and_not_what_the_image_has() -> None:
-    red, green = (Image.new("L", (8, 8), 90).convert("RGB") for _ in range(2))
-    red.putdata([(255, 0, 0)] * 64)
-    green.putdata([(0, 130, 0)] * 64)  # as bright as that red
-    maps = torch.full((2, 2), 0.5)
-    pictures = [np.asarray(heat_map_picture(one, maps, 0.0, 1.0)).astype(int) for one in (red, green)]
-    assert np.abs(pictures[0] - pictures[1]).max() <= 1
-
-
-def test_the_legend_runs_from_dark_to_bright() -> None:
-    colours = scale_colours(5)
-    sums = [sum(int(one[i : i + 2], 16) for i in (1, 3, 5)) for one in colours]
-    assert len(colours) == 5
-    assert sums == sorted(sums)

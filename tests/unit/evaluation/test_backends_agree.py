@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from evaluation_scenes import random_scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crqat_pipeline.evaluation import evaluate
+from tests.support.evaluation_scenes import random_scene
 
 pytest.importorskip("faster_coco_eval")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from evaluation_scenes import random_scene
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from crqat_pipeline.evaluation.annotation_table import read_annotations
 from crqat_pipeline.evaluation.detection_cut import best_of_group, cut
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.protocol import PROTOCOLS
+from tests.support.evaluation_scenes import random_scene
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=40), st.integers(1, 6))

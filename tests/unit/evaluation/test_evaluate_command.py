@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from evaluation_scenes import random_scene
 
 from crqat_pipeline.cli.evaluate import command
 from crqat_pipeline.evaluation import evaluate
+from tests.support.evaluation_scenes import random_scene
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evaluation_scenes import random_scene
 
 from crqat_pipeline.evaluation import EvaluationInputError, evaluate
+from tests.support.evaluation_scenes import random_scene
 
 
 def _result(**changes: Any) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_scenes import plain_coco, plain_lvis, random_scene
 
 from crqat_pipeline.evaluation import evaluate
+from tests.support.evaluation_scenes import plain_coco, plain_lvis, random_scene
 
 COCO_KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR", "ARs", "ARm", "ARl"]
 LVIS_KEYS = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evaluation_scenes import random_scene
 
 from crqat_pipeline.evaluation import EvaluationInputError, evaluate
 from crqat_pipeline.evaluation.official_set import (
@@ -16,6 +15,7 @@ from crqat_pipeline.evaluation.official_set import (
     set_name,
     slice_images,
 )
+from tests.support.evaluation_scenes import random_scene
 
 
 def _official(name: str) -> dict[str, Any]:

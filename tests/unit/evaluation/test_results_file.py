@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation_scenes import random_scene
 
 from crqat_pipeline.evaluation import results_file
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.results_file import named_splits, read_ground_truth, read_results, write_results
+from tests.support.evaluation_scenes import random_scene
 
 
 @pytest.mark.parametrize("name", ["found.json", "found.json.gz"])

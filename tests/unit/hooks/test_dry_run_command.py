@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
+from crqat_pipeline import dry_run
+from crqat_pipeline.dry_run import DryRunReport
+from crqat_pipeline.hooks.checks.parameter_check import ParameterFaultsError
 from crqat_pipeline.hooks.dry_run import dry_run_subject
-from crqat_pipeline.hooks.parameter_check import ParameterFaultsError
 from crqat_pipeline.hooks.run_command import command
-from crqat_pipeline.recipes import dry_run
-from crqat_pipeline.recipes.dry_run import DryRunReport
 from tests.support.published_layouts import write_datasets
 
 

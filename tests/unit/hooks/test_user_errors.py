@@ -15,7 +15,7 @@ from kedro.io import DatasetError
 
 from crqat_pipeline.catalog_io.annotations import AnnotationsDataset
 from crqat_pipeline.hooks.run_command import command
-from crqat_pipeline.hooks.stage_runs import TrackerDataset
+from crqat_pipeline.hooks.tracking.stage_runs import TrackerDataset
 from crqat_pipeline.hooks.user_errors import LOG_FILE, keep_traceback, panel, users_error
 from crqat_pipeline.runtime.device import choose_device
 

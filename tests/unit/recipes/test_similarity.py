@@ -13,25 +13,13 @@ from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.image_table import PreparedImage
 from crqat_pipeline.detection_data.prepared_split import PreparedCategory, PreparedSplit
 from crqat_pipeline.model_files.rebuilding import to_checkpoint
-from crqat_pipeline.recipes.run_figures import heat_map_sheet
-from crqat_pipeline.recipes.similarity import PICTURE_PX, colour_range, heat_map_rows, similarity_maps
+from crqat_pipeline.recipes.similarity import similarity_maps
 from crqat_pipeline.recipes.specs import EvaluationSpec, NamedBuilderSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 from tests.support.random_batches import small_detector
 
-LABELS = {"teacher": "Teacher (full precision)", "crqat": "CR-QAT"}
 BOX = (1.0, 1.0, 20.0, 20.0)
-MAPS = {
-    "image_size_px": 64,
-    "images": [
-        {
-            "file_name": "b.png",
-            "classes": ["lamp"],
-            "forms": {"teacher": [[0.5, -0.25], [0.0, 0.0]], "crqat": [[0.0, 0.75], [None, 0.0]]},
-        }
-    ],
-}
 
 
 @pytest.fixture
@@ -62,27 +50,3 @@ def test_the_first_images_with_classes_of_the_vocabulary(data: TrainingData) -> 
         assert np.abs(one["forms"]["teacher"]).max() <= 1
     fewer = similarity_maps({"teacher": teacher}, data, spec.model_copy(update={"heat_map_images": 0}), "cpu")
     assert fewer["images"] == []
-
-
-def test_one_scale_for_all_forms() -> None:
-    assert colour_range(MAPS) == (-0.25, 0.75)
-    assert colour_range({"image_size_px": 64, "images": []}) == (-1.0, 1.0)
-    flat = {"file_name": "b.png", "classes": [], "forms": {"teacher": [[0.5]]}}
-    low, high = colour_range({"image_size_px": 64, "images": [flat]})
-    assert low == 0.5 < high
-
-
-def test_pictures_show_the_image_without_its_letterbox(data: TrainingData) -> None:
-    (row,) = heat_map_rows(MAPS, data.images, LABELS)
-    assert row.title == "b.png: lamp"
-    assert list(row.pictures) == ["Image", "Teacher (full precision)", "CR-QAT"]
-    scale = PICTURE_PX // 64
-    assert {picture.size for picture in row.pictures.values()} == {(64 * scale, 33 * scale)}
-    assert np.asarray(row.pictures["Image"]).reshape(-1, 3).tolist() == [[255, 0, 0]] * (64 * 33 * scale**2)
-
-
-def test_the_sheet_has_a_column_per_picture_and_the_scale(data: TrainingData) -> None:
-    sheet = heat_map_sheet(heat_map_rows(MAPS, data.images, LABELS), *colour_range(MAPS))
-    assert [axes.get_title() for axes in sheet.axes[:3]] == ["Image", "Teacher (full precision)", "CR-QAT"]
-    assert sheet.axes[3].get_ylim() == (-0.25, 0.75)
-    assert heat_map_sheet([], -1.0, 1.0).axes

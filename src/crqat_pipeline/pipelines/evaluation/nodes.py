@@ -14,12 +14,13 @@ from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.pipelines.evaluation.forms import FORM, HISTORY, without_prefix
-from crqat_pipeline.recipes import evaluation_run, form_run, report_page, similarity
+from crqat_pipeline.recipes import evaluation_run, form_run, similarity
 from crqat_pipeline.recipes.forms import Source
 from crqat_pipeline.recipes.latency import measure_latency
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
-from crqat_pipeline.recipes.summary_table import summary_table
+from crqat_pipeline.reporting.run_report import assembly
+from crqat_pipeline.reporting.run_report.terminal_table import terminal_table
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def score(
         truths["train"] = evaluation_run.truth(qat_annotations, vocabulary, image_ids)
     results = evaluation_run.evaluate_tables(detections, truths, spec)
     metrics = evaluation_run.summarize(results, form_facts, spec.compared)
-    logger.info("%s", summary_table(metrics, spec.compared.labels))
+    logger.info("%s", terminal_table(metrics, spec.compared.labels))
     return evaluation_run.results_as_json(results), metrics, evaluation_run.per_category(results)
 
 
@@ -121,7 +122,7 @@ def draw(
 ) -> dict[str, str | Figure]:
     """The report and its pictures, by the names of their datasets."""
     results = evaluation_run.results_from_json(evaluation_results)
-    return report_page.draw(
+    return assembly.draw(
         detections,
         val_images,
         val_annotations,

@@ -16,13 +16,13 @@ from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.evaluation_run import truth
 from crqat_pipeline.recipes.specs import EvaluationSpec, FetchDataSpec, NamedBuilderSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
-from crqat_pipeline.recipes.study.comparison import cells_by_method
-from crqat_pipeline.recipes.study.problem import ScoredData, StudyProblem
-from crqat_pipeline.recipes.study.results import results_page
-from crqat_pipeline.recipes.study.run import run_study
-from crqat_pipeline.recipes.study.spec import StudySpec
-from crqat_pipeline.recipes.study.tuning_data import prepare_tuning, tuning_layout
+from crqat_pipeline.reporting.study_page.page import results_page
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+from crqat_pipeline.study.comparison import cells_by_method
+from crqat_pipeline.study.problem import ScoredData, StudyProblem
+from crqat_pipeline.study.run import run_study
+from crqat_pipeline.study.spec import StudySpec
+from crqat_pipeline.study.tuning_data import prepare_tuning, tuning_layout
 from crqat_pipeline.training.tracker import Tracker
 
 Annotations = Mapping[str, Any]

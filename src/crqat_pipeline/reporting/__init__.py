@@ -1,0 +1,1 @@
+"""Pages, pictures and tables that tell what a run, a study or a student measured (floor 6)."""

@@ -1,0 +1,1 @@
+"""The study: methods repeated over seeds on equal terms, each at its own best learning rate (floor 5)."""

@@ -1,0 +1,152 @@
+"""One cell of a study: a method with a seed and a learning rate, trained, measured, written down.
+
+Every stage's student is kept under a key of everything it depends on, so cells that begin alike share their beginning
+and a killed study goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from crqat_pipeline.evaluation import evaluate
+from crqat_pipeline.model_files import read_checkpoint, rebuild
+from crqat_pipeline.recipes.aligning import align_students
+from crqat_pipeline.recipes.detecting import detect_split
+from crqat_pipeline.recipes.finished_stage import StageKeep
+from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
+from crqat_pipeline.recipes.specs import RunSpec
+from crqat_pipeline.recipes.stage_data import digest
+from crqat_pipeline.structures.checkpoint import Checkpoint
+from crqat_pipeline.study.kept import keep_checkpoint, write_json
+from crqat_pipeline.study.problem import ScoredData, StudyProblem, key_of
+from crqat_pipeline.study.spec import StudySpec
+from crqat_pipeline.study.stages import bits_of, stage_specs
+from crqat_pipeline.training.non_finite import NonFiniteLossError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """learning_rate is 0 for a method that does not train."""
+
+    method: str
+    phase: Literal["tuning", "final"]
+    seed: int
+    learning_rate: float
+
+    @property
+    def label(self) -> str:
+        return f"{self.method}-{self.phase}-lr{self.learning_rate:g}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class CellPlace:
+    """Where a cell's files lie: its row, its students, the teacher of its seed."""
+
+    row: Path
+    students: Path
+    teacher: Path
+    base_key: str
+
+
+def student_keys(cell: Cell, study: StudySpec, problem: StudyProblem, base_key: str) -> list[str]:
+    """One key per stage; each contains those before it. base_key: teacher and data."""
+    method = study.methods[cell.method]
+    key = key_of(base_key, bits_of(method, problem.quantization), method.is_quantized)
+    if method.ptq_rule is not None:
+        return [key]
+    keys = []
+    for spec in stage_specs(method, study, cell.learning_rate):
+        key = key_of(key, spec, cell.seed)
+        keys.append(key)
+    return keys
+
+
+def read_row(path: Path) -> Row:
+    """A row that run_cell wrote."""
+    return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def run_cell(cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPlace) -> Row:
+    """The row of figures; read if it is there. A training that diverges gives a row with `failed` and no figures.
+
+    `teacher` identifies the teacher's weights: the same parameters give other weights on another machine, and only
+    methods that had the same teacher are paired.
+    """
+    if place.row.is_file():
+        return read_row(place.row)
+    teacher = read_checkpoint(place.teacher)
+    row: Row = {
+        "method": cell.method,
+        "phase": cell.phase,
+        "seed": cell.seed,
+        "learning_rate": cell.learning_rate,
+        "teacher": f"sha256:{digest(teacher.tensors)[:16]}",
+        "failed": "",
+    }
+    try:
+        student, seconds = _student(cell, study, problem, place, teacher)
+    except NonFiniteLossError as error:
+        row["failed"] = str(error)
+    else:
+        scored = problem.tuning if cell.phase == "tuning" else problem.final
+        row |= {"seconds": seconds, **_accuracy(student, scored, problem, place)}
+        if cell.phase == "final":
+            row |= _distances(student, teacher, scored, problem)
+    write_json(place.row, row)
+    return row
+
+
+def _student(
+    cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPlace, teacher: Checkpoint
+) -> tuple[Checkpoint, float]:
+    """The trained student, and the seconds that its stages took when they ran."""
+    method, run = study.methods[cell.method], RunSpec(seed=cell.seed, device=problem.device)
+    quantization = bits_of(method, problem.quantization)
+    keys = student_keys(cell, study, problem, place.base_key)
+    if method.ptq_rule is not None:
+        size = problem.evaluation.image_size_px
+        return post_training_quantization(teacher, problem.calibration, quantization, run, size), 0.0
+    student, seconds = teacher, 0.0
+    for spec, key in zip(stage_specs(method, study, cell.learning_rate), keys, strict=True):
+        path = place.students / f"{key}.safetensors"
+        if not path.is_file():
+            resume_folder = path.with_suffix(".resume")
+            resume_folder.mkdir(parents=True, exist_ok=True)
+            result = run_stage(
+                student, teacher, problem.qat, problem.calibration, quantization, spec, run, StageKeep(resume_folder)
+            )
+            facts = {**result.student.metadata, "seconds": result.metrics["seconds"]}
+            keep_checkpoint(path, Checkpoint(result.student.tensors, facts))
+            shutil.rmtree(resume_folder)
+        student = read_checkpoint(path)
+        seconds += student.metadata["seconds"]
+    return student, seconds
+
+
+def _accuracy(student: Checkpoint, scored: ScoredData, problem: StudyProblem, place: CellPlace) -> Row:
+    """AP by every protocol of the data, in [0, 1]."""
+    spec, resume_folder = problem.evaluation, place.row.with_suffix(".detections")
+    detector = rebuild(student).detector
+    table = detect_split(detector, scored.data, spec, problem.device, "detections", resume_folder)
+    figures: Row = {}
+    for protocol, truth in scored.truths.items():
+        result = evaluate(truth.annotations, table, protocol, spec.backend, truth.category_splits)
+        prefix = "" if protocol == "coco" else f"{protocol}_"
+        figures |= {f"{prefix}{name}": value for name, value in result.metrics.items() if value > -1}
+    shutil.rmtree(resume_folder, ignore_errors=True)
+    return figures
+
+
+def _distances(student: Checkpoint, teacher: Checkpoint, scored: ScoredData, problem: StudyProblem) -> Row:
+    """How far the student's text–region space is from the teacher's."""
+    students = {"student": rebuild(student).detector}
+    detector = rebuild(teacher).detector
+    near = align_students(detector, students, scored.data, problem.evaluation, problem.device)["student"]
+    names = ("region_text_mae", "region_region_mae", "region_region_r", "confidence_student")
+    return {name: getattr(near, name) for name in names}

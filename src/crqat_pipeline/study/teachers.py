@@ -1,0 +1,30 @@
+"""One full-precision teacher per seed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from crqat_pipeline.recipes.finished_stage import StageKeep
+from crqat_pipeline.recipes.specs import RunSpec
+from crqat_pipeline.recipes.teacher import make_teacher
+from crqat_pipeline.study.kept import keep_checkpoint
+from crqat_pipeline.study.problem import StudyProblem, key_of
+
+
+def teacher_path(folder: Path, problem: StudyProblem, train_key: str, seed: int) -> Path:
+    """Where the teacher of a seed lies, or will lie; the name changes with everything it depends on."""
+    key = key_of("teacher", problem.detector, problem.teacher, train_key, seed)
+    return folder / f"seed{seed}-{key}.safetensors"
+
+
+def train_teacher(problem: StudyProblem, seed: int, path: Path) -> None:
+    """Train the teacher of a seed unless it is there; a killed training goes on at its last checkpoint."""
+    if path.is_file():
+        return
+    resume_folder = path.with_suffix(".resume")
+    resume_folder.mkdir(parents=True, exist_ok=True)
+    run = RunSpec(seed=seed, device=problem.device)
+    keep = StageKeep(resume_folder)
+    keep_checkpoint(path, make_teacher(problem.detector, problem.train, problem.teacher, run, keep).student)
+    shutil.rmtree(resume_folder)
