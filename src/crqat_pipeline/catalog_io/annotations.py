@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from crqat_pipeline.detection_data.annotation_records import ReadingRules
 
 
-class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
+class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile | None"]):
     """A JSON object in COCO or LVIS layout, gzipped or not.
 
     load() gives an AnnotationFile: sound records in one spelling, and the faults of the others, which are raised when
     its records are used. reading: fields of FaultyBoxSpec, what is done about faulty boxes.
-    images_below: folder, relative to the image folder, that the file's image names begin in.
+    images_below: folder, relative to the image folder, that the file's image names begin in. An optional entry that
+    nobody names is loaded as None.
     """
 
     def __init__(
@@ -28,11 +29,12 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
         *,
         filepath: str | None,
         given: bool = False,
+        optional: bool = False,
         reading: dict[str, Any] | None = None,
         images_below: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath=filepath, given=given, metadata=metadata)
+        super().__init__(filepath=filepath, given=given, optional=optional, metadata=metadata)
         self._reading = dict(reading or {})
         self._images_below = images_below
 
@@ -40,7 +42,9 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile"]):
         with self.replacing() as temporary:
             temporary.write_text(json.dumps(dict(data), separators=(",", ":")), encoding="utf-8")
 
-    def load(self) -> AnnotationFile:
+    def load(self) -> AnnotationFile | None:
+        if self.is_absent:
+            return None
         from crqat_pipeline.detection_data.annotation_file import AnnotationFile, read_json_annotations
         from crqat_pipeline.runtime.json_file import JsonFileError
 

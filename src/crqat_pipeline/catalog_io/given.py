@@ -19,16 +19,29 @@ Loaded = TypeVar("Loaded")
 class GivenOrMade(LocalFile[Saved, Loaded]):
     """`given: true` makes it the user's own file: saving GIVEN checks that it exists, saving data is refused.
 
-    filepath may be null for a given entry that nobody has named yet; using it then raises DatasetError.
+    filepath may be null for a given entry that nobody has named yet; using it then raises DatasetError. With
+    `optional: true` it is then absent: nothing is missed, and whoever loads it gets None.
     """
 
-    def __init__(self, *, filepath: str | None, given: bool = False, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        filepath: str | None,
+        given: bool = False,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(filepath=filepath or "", metadata=metadata)
+        if optional and not given:
+            raise DatasetError("optional: true is for a given entry; add given: true, or leave it out.")
         self.given = given
         self.is_named = bool(filepath)
+        self.is_absent = optional and not self.is_named
 
     def missing(self) -> list[str]:
         """What keeps a given entry from being read, one line each."""
+        if self.is_absent:
+            return []
         if not self.is_named:
             return ["not named"]
         return [] if self.exists() else [f"nothing at {self.path}"]
@@ -50,6 +63,8 @@ class GivenOrMade(LocalFile[Saved, Loaded]):
                 if self.given
                 else f"{self.path} is not marked given: true in the catalog, so it needs data, not the mark GIVEN."
             )
+        if self.is_absent:
+            return
         if self.given:
             self.existing_path()
         else:

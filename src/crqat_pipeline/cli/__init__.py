@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cost": ("crqat_pipeline.cli.cost", "Size, MACs and bit operations of a detector."),
     "demo": ("crqat_pipeline.cli.demo", "Try prompts on images in the browser."),
     "detect": ("crqat_pipeline.cli.detect", "Find what prompts name in images, with any form of a detector."),
+    "embed": ("crqat_pipeline.cli.embed", "Words as a file of text embeddings."),
     "evaluate": ("crqat_pipeline.cli.evaluate", "Score a COCO results file by COCO or LVIS protocol."),
     "export": ("crqat_pipeline.cli.export", "Write a packed file or checkpoint as ONNX, proved against it."),
     "weights": ("crqat_pipeline.cli.weights", "Say what a weight file is; convert it to safetensors."),

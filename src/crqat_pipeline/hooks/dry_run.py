@@ -91,7 +91,7 @@ def _inputs(pipeline: Pipeline, catalog: Any) -> list[InputEntry]:
         is_given = bool(getattr(entry, "given", False))
         if entry is None or name.startswith("params:") or not (is_given or name in made_before):
             continue
-        if name.endswith("_resume"):  # made when it is asked for
+        if name.endswith("_resume") or getattr(entry, "is_absent", False):  # made when it is asked for; left out
             continue
         paths = tuple(getattr(entry, "paths", {"": getattr(entry, "path", None)}).values())
         missing = (

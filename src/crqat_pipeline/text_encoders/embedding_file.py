@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from crqat_pipeline.runtime.json_file import read_json_file
+from crqat_pipeline.runtime.tensor_file import open_tensors
 from crqat_pipeline.structures.category_name import plain_name, prompt_names, spelled_names
 
 Names = tuple[str, ...]
@@ -109,6 +110,22 @@ def _in_id_order(categories: Any, path: Path) -> list[Any]:
         return sorted(categories, key=lambda category: int(category["id"]))
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"Categories of names file {path} must be records with an id each ({error!r}).") from error
+
+
+def read_bank_names(path: Path) -> tuple[list[Names], str]:
+    """Names of the rows of a text bank, which stand in its header, and the encoder that made it.
+
+    Raises ValueError for a file that names no rows.
+    """
+    _require_file(path, "Embedding file")
+    header = open_tensors(path)[1] if path.suffix == ".safetensors" else {}
+    prompts = header.get("prompts")
+    if not isinstance(prompts, list) or not all(isinstance(prompt, str) for prompt in prompts):
+        raise ValueError(
+            f"Embedding file {path} does not name its rows, as a text bank does. Give their names beside it: a JSON "
+            "list of names, of lists of synonyms, or an annotation file, in row order."
+        )
+    return [(prompt,) for prompt in prompts], str(header.get("encoder", ""))
 
 
 def matching_key(prompt: str) -> str:

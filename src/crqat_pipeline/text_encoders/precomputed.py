@@ -13,7 +13,7 @@ from pathlib import Path
 from torch.nn import functional
 
 from crqat_pipeline.structures.vocabulary import TextBank
-from crqat_pipeline.text_encoders.embedding_file import matching_key, read_embeddings, read_row_names
+from crqat_pipeline.text_encoders.embedding_file import matching_key, read_bank_names, read_embeddings, read_row_names
 
 MISSING_SHOWN = 10
 MADE_BY = " made by "
@@ -24,6 +24,11 @@ def made_by(encoder: str) -> str:
     return encoder.partition(MADE_BY)[2]
 
 
+def maker_of(encoder: str) -> str:
+    """The encoder that computed a bank's numbers: the one that its file was made by, else the one that it names."""
+    return made_by(encoder) or ("" if encoder.startswith("precomputed:") else encoder)
+
+
 class PrecomputedTextEncoder:
     """Looks prompts up among the names of a file's rows: the exact text first, then first names, then synonyms.
 
@@ -32,16 +37,25 @@ class PrecomputedTextEncoder:
     """
 
     def __init__(
-        self, embeddings: str | Path, names: str | Path, normalize: bool = True, made_by: str | None = None
+        self,
+        embeddings: str | Path,
+        names: str | Path | None = None,
+        normalize: bool = True,
+        made_by: str | None = None,
     ) -> None:
-        """embeddings: .npy or .safetensors, (rows, dim). names: JSON, see read_row_names. normalize: to unit length.
-        made_by: name of the encoder that made the file ("open_clip:ViT-B-32-quickgelu:openai"), for new prompts later.
+        """embeddings: .npy or .safetensors, (rows, dim). names: JSON, see read_row_names; a text bank needs none.
+        normalize: to unit length. made_by: name of the encoder that made the file
+        ("open_clip:ViT-B-32-quickgelu:openai"), for new prompts later; a text bank says it itself.
 
         Raises ValueError if a file is missing or damaged, or if the numbers of rows and names differ.
         """
         path = Path(embeddings)
         self._embeddings_KD = read_embeddings(path)
-        row_names = read_row_names(Path(names))
+        if names is None:
+            row_names, encoder = read_bank_names(path)
+            made_by = made_by or maker_of(encoder)
+        else:
+            row_names = read_row_names(Path(names))
         if len(row_names) != len(self._embeddings_KD):
             raise ValueError(
                 f"{path} has {len(self._embeddings_KD)} rows, but {names} names {len(row_names)}. Give the names "

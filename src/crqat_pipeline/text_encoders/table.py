@@ -37,7 +37,9 @@ class PrecomputedSpec(BaseModel):
 
     name: Literal["precomputed"] = "precomputed"
     embeddings: Path = Field(description=".npy or .safetensors with one row per name.")
-    names: Path = Field(description="JSON: names, lists of synonyms, or categories, in row order.")
+    names: Path | None = Field(
+        None, description="JSON: names, lists of synonyms, or categories, in row order; a text bank has its own."
+    )
     normalize: bool = Field(True, description="Bring rows to unit length, as YOLO-World was trained.")
     made_by: str | None = Field(
         None,

@@ -74,6 +74,17 @@ def test_detections_that_were_cut_or_lack_a_column(file):
         DetectionsDataset(filepath=str(file)).load()
 
 
+def test_an_optional_input_that_nobody_names_is_absent(file):
+    absent = AnnotationsDataset(filepath=None, given=True, optional=True)
+    absent.save(GIVEN)
+    assert absent.missing() == []
+    assert absent.load() is None
+    named = AnnotationsDataset(filepath=str(file), given=True, optional=True)
+    assert named.missing() == [f"nothing at {file}"]
+    with pytest.raises(DatasetError, match="optional: true is for a given entry"):
+        AnnotationsDataset(filepath=str(file), optional=True)
+
+
 def test_annotations_that_are_not_json(file):
     file.write_text('{"images": [,]}')
     with pytest.raises(DatasetError, match=r"must be JSON; .*file is not: Expecting value at line 1, column 13"):

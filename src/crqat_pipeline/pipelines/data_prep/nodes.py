@@ -22,11 +22,11 @@ def prepare_splits(
 
 
 def embed_vocabularies(
-    spec: DataPrepSpec, report: Mapping[str, Any], val: Annotations, val_lvis: Annotations
+    spec: DataPrepSpec, report: Mapping[str, Any], val: Annotations, val_lvis: Annotations | None
 ) -> tuple[Vocabulary, TextBank, Vocabulary, TextBank]:
-    """Prompts and embeddings of the COCO-format and of the LVIS-format annotations."""
+    """Prompts and embeddings of the COCO-format and of the LVIS-format annotations; without these, COCO's."""
     coco = data.embed(val, spec.encoder)
-    lvis = data.embed(val_lvis, spec.lvis_encoder)
+    lvis = coco if val_lvis is None else data.embed(val_lvis, spec.lvis_encoder)
     return coco.vocabulary, coco.text_bank, lvis.vocabulary, lvis.text_bank
 
 

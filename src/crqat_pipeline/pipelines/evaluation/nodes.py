@@ -37,6 +37,7 @@ def detect(
     val_images: ImageFolder,
     val_set: PreparedSplit,
     val_annotations: Annotations,
+    val_annotations_lvis: Annotations | None,
     qat_images: ImageFolder,
     qat_set: PreparedSplit,
     spec: EvaluationSpec,
@@ -45,10 +46,9 @@ def detect(
     **forms: Source,
 ) -> tuple[dict[str, DetectionTable], Facts]:
     """Detections of every form on every benchmark, and what only the networks tell: cost and alignment."""
-    benchmarks = {
-        "coco": TrainingData(val_set, val_images, vocabulary, text_bank),
-        "lvis": TrainingData(val_set, val_images, lvis_vocabulary, lvis_text_bank),
-    }
+    benchmarks = {"coco": TrainingData(val_set, val_images, vocabulary, text_bank)}
+    if val_annotations_lvis is not None:
+        benchmarks["lvis"] = TrainingData(val_set, val_images, lvis_vocabulary, lvis_text_bank)
     if spec.on_training_images:
         benchmarks["train"] = TrainingData(qat_set, qat_images, vocabulary, text_bank)
     return form_run.run_forms(without_prefix(forms, FORM), benchmarks, spec, run, resume_folder, val_annotations)
@@ -84,7 +84,7 @@ def time(
 def score(
     detections: Mapping[str, DetectionTable],
     val_annotations: Annotations,
-    val_annotations_lvis: Annotations,
+    val_annotations_lvis: Annotations | None,
     qat_annotations: Annotations,
     qat_set: PreparedSplit,
     vocabulary: Vocabulary,
@@ -93,10 +93,9 @@ def score(
     spec: EvaluationSpec,
 ) -> tuple[Facts, Facts, pd.DataFrame]:
     """All figures; their summary with size, cost and distance to the teacher; AP per category."""
-    truths = {
-        "coco": evaluation_run.truth(val_annotations, vocabulary),
-        "lvis": evaluation_run.truth(val_annotations_lvis, lvis_vocabulary),
-    }
+    truths = {"coco": evaluation_run.truth(val_annotations, vocabulary)}
+    if val_annotations_lvis is not None:
+        truths["lvis"] = evaluation_run.truth(val_annotations_lvis, lvis_vocabulary)
     if spec.on_training_images:
         image_ids = qat_set.images.ids.tolist()
         truths["train"] = evaluation_run.truth(qat_annotations, vocabulary, image_ids)

@@ -24,7 +24,7 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
     run = {"run": "params:run"}
     truth = _same("val_annotations", "val_annotations_lvis", "qat_annotations", "qat_set")
     prompts = _same("vocabulary", "text_bank", "lvis_vocabulary", "lvis_text_bank")
-    images = _same("val_images", "val_set", "val_annotations", "qat_images", "qat_set")
+    images = _same("val_images", "val_set", "val_annotations", "val_annotations_lvis", "qat_images", "qat_set")
     prompted_images = _same("vocabulary", "text_bank", "val_images", "val_set")
     nodes = [
         Node(

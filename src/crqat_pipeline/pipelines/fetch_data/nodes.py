@@ -33,13 +33,14 @@ def check(
     qat_annotations: Mapping[str, Any],
     val_images: ImageFolder,
     val_annotations: Mapping[str, Any],
-    val_annotations_lvis: Mapping[str, Any],
+    val_annotations_lvis: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Counts and checksums of data that passed every check."""
     splits = {
         "train": (train_annotations, train_images),
         "qat": (qat_annotations, qat_images),
         "val": (val_annotations, val_images),
-        "val_lvis": (val_annotations_lvis, val_images),
     }
+    if val_annotations_lvis is not None:
+        splits["val_lvis"] = (val_annotations_lvis, val_images)
     return check_data(splits, spec)

@@ -47,7 +47,7 @@ def run(
     val_images: ImageFolder,
     val_set: PreparedSplit,
     val_annotations: Annotations,
-    val_annotations_lvis: Annotations,
+    val_annotations_lvis: Annotations | None,
     vocabulary: Vocabulary,
     text_bank: TextBank,
     detector: NamedBuilderSpec,
@@ -68,6 +68,9 @@ def run(
     def data(split: PreparedSplit, images: ImageFolder) -> TrainingData:
         return TrainingData(split, images, vocabulary, text_bank)
 
+    truths = {"coco": truth(val_annotations, vocabulary)}
+    if val_annotations_lvis is not None:
+        truths["lvis"] = truth(val_annotations_lvis, vocabulary)
     problem = StudyProblem(
         detector=detector,
         teacher=teacher,
@@ -78,10 +81,7 @@ def run(
         qat=data(qat_set, qat_images),
         calibration=data(calibration_set, qat_images),
         tuning=ScoredData(data(tune_set, tune_images), {"coco": truth(tune_annotations, vocabulary)}),
-        final=ScoredData(
-            data(val_set, val_images),
-            {"coco": truth(val_annotations, vocabulary), "lvis": truth(val_annotations_lvis, vocabulary)},
-        ),
+        final=ScoredData(data(val_set, val_images), truths),
     )
 
     def report(row: Mapping[str, Any]) -> None:

@@ -43,19 +43,24 @@ SPLIT_MEANINGS = {
 
 
 def report_forms(results: Results, facts: Facts, latency: Facts, labels: Mapping[str, str]) -> list[ReportForm]:
-    """One form per label, in the order of the parameters."""
-    return [
-        ReportForm(
-            name=label,
-            evaluation=results[form]["lvis"],
-            size_mb=facts[form]["size_mb"],
-            bops_t=facts[form].get("bops_t"),
-            latency_ms=latency["latency_ms"].get(form),
-            other_figures={f"COCO {name}": results[form]["coco"].metrics[name] for name in ("AP", "AP50")},
+    """One form per label, in the order of the parameters: its LVIS figures with COCO's beside them, where there are
+    both, else COCO's."""
+    forms = []
+    for form, label in labels.items():
+        if form not in results:
+            continue
+        coco, lvis = results[form]["coco"], results[form].get("lvis")
+        forms.append(
+            ReportForm(
+                name=label,
+                evaluation=lvis or coco,
+                size_mb=facts[form]["size_mb"],
+                bops_t=facts[form].get("bops_t"),
+                latency_ms=latency["latency_ms"].get(form),
+                other_figures={f"COCO {name}": coco.metrics[name] for name in ("AP", "AP50")} if lvis else {},
+            )
         )
-        for form, label in labels.items()
-        if form in results
-    ]
+    return forms
 
 
 def loss_curves(histories: Mapping[str, pd.DataFrame]) -> list[LossCurve]:
