@@ -16,6 +16,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "embed": ("crqat_pipeline.cli.embed", "Words as a file of text embeddings."),
     "evaluate": ("crqat_pipeline.cli.evaluate", "Score a COCO results file by COCO or LVIS protocol."),
     "export": ("crqat_pipeline.cli.export", "Write a packed file or checkpoint as ONNX, proved against it."),
+    "quantize": (
+        "crqat_pipeline.cli.quantize",
+        "A checkpoint at fewer bits by calibration alone: packed file and ONNX.",
+    ),
     "weights": ("crqat_pipeline.cli.weights", "Say what a weight file is; convert it to safetensors."),
 }
 """Command -> its module, and its line in `crqat --help` (which so does not wait for torch)."""

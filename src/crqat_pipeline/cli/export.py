@@ -62,6 +62,7 @@ def command(
     from dataclasses import replace
 
     from crqat_pipeline.export.onnx import OnnxSpec
+    from crqat_pipeline.export.onnx.form import FORMS as ROWS
     from crqat_pipeline.export.onnx.requirements import require_onnx
     from crqat_pipeline.inference.saturation import self_test
     from crqat_pipeline.model_files.text_bank_file import read_text_bank
@@ -90,6 +91,7 @@ def command(
         raise click.ClickException(str(error)) from error
     file, parity = written.file, written.parity
     click.echo(f"wrote {out}: form {file.form}, {file.file_bytes / 2**20:.2f} MB, sha256 {file.sha256[:16]}…")
+    click.echo(f"made for {ROWS[file.form].purpose}")
     if images is None:
         click.echo("compared on drawn scenes; give --images FOLDER to compare on images of your own")
     if opened.text_bank is None:

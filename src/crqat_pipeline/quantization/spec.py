@@ -142,6 +142,22 @@ class QuantSpec(BaseModel):
         grains = (self.weight_granularity, self.activation_granularity, self.attention_granularity)
         return "-".join("none" if b is None else str(b) for b in bits) + " " + "-".join(grains)
 
+    @property
+    def file_mark(self) -> str:
+        """What the names of files say of the widths: int4 for 4-4-8, w4a8 for 4-8-8, w4a4t6 for 4-4-6, fp for none.
+
+        Eight bits of attention, as in the paper, are not said.
+        """
+        weight, activation, attention = (
+            "fp" if bits is None else str(bits)
+            for bits in (self.weight_bits, self.activation_bits, self.attention_bits)
+        )
+        if weight == activation == attention == "fp":
+            return "fp"
+        if attention != "8":
+            return f"w{weight}a{activation}t{attention}"
+        return f"int{weight}" if weight == activation != "fp" else f"w{weight}a{activation}"
+
     @model_validator(mode="before")
     @classmethod
     def _read_earlier_records(cls, data: Any) -> Any:

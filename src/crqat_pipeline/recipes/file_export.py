@@ -88,7 +88,7 @@ def export_file(
         raise ValueError(f"The input's side is a multiple of {divisor} px; got {image_size_px}. Use {fitting}.")
     if form == "fast" and has_pre_activation(detector):
         align_biases(detector)
-    batches = _batches(images, image_size_px, spec.batch_size or BATCH_SIZE, spec.batch_size is not None)
+    batches = image_batches(images, image_size_px, spec.batch_size or BATCH_SIZE, is_fixed=spec.batch_size is not None)
     extra = {**model.extra, "image_size_px": image_size_px}
     return write_verified_onnx(out, detector, batches, spec, text_bank=model.text_bank, extra_metadata=extra)
 
@@ -108,8 +108,10 @@ def drawn_images(image_size_px: int, count: int) -> Iterator[Image.Image]:
     return (render_file(spec, "val", f"{index:06d}.jpg") for index in range(count))
 
 
-def _batches(images: Iterable[Image.Image], size_px: int, batch_size: int, is_fixed: bool) -> Iterator[Tensor]:
-    """(B, 3, H, W) in [0, 1]; where the graph takes so many images only, a smaller last batch is left out."""
+def image_batches(
+    images: Iterable[Image.Image], size_px: int, batch_size: int, *, is_fixed: bool = False
+) -> Iterator[Tensor]:
+    """Letterboxed (B, 3, H, W) in [0, 1]; is_fixed leaves out a smaller last batch."""
     source = iter(images)
     while chunk := list(itertools.islice(source, batch_size)):
         if len(chunk) == batch_size or not is_fixed:

@@ -69,7 +69,8 @@ def test_a_packed_file_becomes_a_proved_graph(packed, tmp_path):
     out = tmp_path / "m.onnx"
     result = run(packed, "--out", out, "--images", pictures, "--num-images", 2)
     assert result.exit_code == 0, result.output
-    first, second, *_, last = result.output.splitlines()
+    first, purpose, second, *_, last = result.output.splitlines()
+    assert purpose.startswith("made for onnxruntime: ")
     assert first.startswith(f"wrote {out}: form fast, ")
     assert second.startswith("onnxruntime, 2 images: ")
     assert "(0 of them no ties); 50 convolutions run on integers, 7 in floating point" in second

@@ -1,0 +1,160 @@
+"""One full-precision checkpoint as a packed file and a proved ONNX file: calibration on a folder of photographs, no
+training.
+
+Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from crqat_pipeline.export.bias_alignment import align_biases
+from crqat_pipeline.export.onnx import OnnxSpec
+from crqat_pipeline.export.onnx.requirements import require_onnx
+from crqat_pipeline.export.onnx.supported import check_supported
+from crqat_pipeline.export.verified_onnx import VerifiedOnnx
+from crqat_pipeline.inference.image_files import expand, is_image
+from crqat_pipeline.inference.image_source import open_image
+from crqat_pipeline.model_files.checkpoint_file import read_checkpoint, text_bank_of
+from crqat_pipeline.model_files.kind import CHECKPOINT, kind_of
+from crqat_pipeline.model_files.opening import naming
+from crqat_pipeline.model_files.packed import PackedReport, write_packed
+from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild
+from crqat_pipeline.model_files.text_bank_file import read_text_bank
+from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
+from crqat_pipeline.recipes.file_export import DEFAULT_IMAGE_SIZE_PX, export_file, image_batches, open_for_export
+from crqat_pipeline.runtime.progress import progress
+from crqat_pipeline.structures.vocabulary import TextBank
+
+BATCH_SIZE = 8
+PROOF_IMAGES = 8
+BANK_OF_A_RUN = Path("05_model_input/text_bank.safetensors")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class QuantizationRequest:
+    """What is made of what. images: files to calibrate on. bank: embeddings of the prompts, (K, D).
+
+    out: folder of the results, whose names are the model's with the widths. image_size_px: side of the square input.
+    """
+
+    model: Path
+    images: Sequence[Path]
+    quantization: QuantSpec
+    out: Path
+    bank: TextBank | None = None
+    image_size_px: int | None = None
+    onnx: OnnxSpec | None = None
+
+
+@dataclass(frozen=True)
+class QuantizedFiles:
+    """packed and, unless it was switched off, graph; num_images were calibrated on."""
+
+    packed: PackedReport
+    graph: VerifiedOnnx | None
+    num_images: int
+    image_size_px: int
+
+
+def calibration_files(folder: Path, limit: int) -> tuple[Path, ...]:
+    """Images of a folder and the folders below it, evenly spread over their names. Raises ValueError for none."""
+    files = [file for file, _ in expand([folder]) if is_image(file)]
+    if not files:
+        raise ValueError(f"No images in folder {folder}. Give files such as .jpg or .png.")
+    step = max(1.0, len(files) / limit)
+    return tuple(files[int(number * step)] for number in range(min(limit, len(files))))
+
+
+def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
+    """Calibrate, pack, read the packed file back, and prove the graph made of it.
+
+    Raises ValueError for a model that is quantized already or has no prompts, for a size that does not fit, and for
+    photographs that cannot be read; nothing is written then.
+    """
+    rebuilt, own_bank, size_px = _opened(request.model)
+    bank = request.bank or own_bank or _bank_of_the_run(request.model)
+    detector = rebuilt.detector
+    if bank.embeddings_KD.shape[1] != detector.embedding_dim:
+        raise ValueError(
+            f"{request.model} compares embeddings of {detector.embedding_dim} numbers; those of the prompts have "
+            f"{bank.embeddings_KD.shape[1]}. Embed them with the model's own text encoder."
+        )
+    size_px = request.image_size_px or size_px or DEFAULT_IMAGE_SIZE_PX
+    if size_px % detector.size_divisor:
+        fitting = -(-size_px // detector.size_divisor) * detector.size_divisor
+        raise ValueError(f"The input's side is a multiple of {detector.size_divisor} px; got {size_px}. Use {fitting}.")
+    if request.onnx is not None:
+        require_onnx()
+        check_supported(detector, request.onnx.form)
+    prepare(detector, request.quantization)
+    parts = tuple(detector.parts)
+    calibrate(detector.eval(), _inputs(request.images, size_px, bank), parts)
+    set_quantized(detector, parts)
+    align_biases(detector)
+    facts = {"stage": "ptq", "image_size_px": size_px, "calibration_images": len(request.images)}
+    stem = f"{request.model.stem}.{request.quantization.file_mark}"
+    packed = write_packed(
+        request.out / f"{stem}.safetensors",
+        detector,
+        detector_name=rebuilt.row.name,
+        detector_options=rebuilt.row.options,
+        quantization=request.quantization,
+        text_bank=bank,
+        extra_metadata=facts | _encoder_of(request.model),
+    )
+    graph = None
+    if request.onnx is not None:
+        proof = (open_image(file) for file in request.images[:PROOF_IMAGES])
+        again = open_for_export(packed.path)
+        graph = export_file(again, request.out / f"{stem}.onnx", request.onnx, proof, size_px)
+    return QuantizedFiles(packed, graph, len(request.images), size_px)
+
+
+def _opened(path: Path) -> tuple[RebuiltDetector, TextBank | None, int | None]:
+    if not path.is_file():
+        raise ValueError(f"No model file {path}. Check the path.")
+    with naming(path):
+        if kind_of(path) != CHECKPOINT:
+            raise ValueError(f"Only a full-precision checkpoint can be quantized; {path} is exported already.")
+        checkpoint = read_checkpoint(path)
+        rebuilt = rebuild(checkpoint)
+        if rebuilt.quantization is not None:
+            raise ValueError(
+                f"Only a full-precision checkpoint can be quantized; {path} is at {rebuilt.quantization.notation}. "
+                "Take the teacher that it was made of, or export it as it is: crqat export."
+            )
+        return rebuilt, text_bank_of(checkpoint), checkpoint.metadata.get("image_size_px")
+
+
+def _encoder_of(path: Path) -> dict[str, object]:
+    encoder = read_checkpoint(path).metadata.get("text_encoder")
+    return {} if encoder is None else {"text_encoder": encoder}
+
+
+def _bank_of_the_run(model: Path) -> TextBank:
+    """That of the run that the model was trained in: <data_root>/06_models/<stage>/<model>."""
+    beside = [folder / BANK_OF_A_RUN for folder in model.absolute().parents[1:3]]
+    found = next((path for path in beside if path.is_file()), None)
+    if found is None:
+        raise ValueError(
+            f"A detector is calibrated on prompts; {model} came without. Give a text bank: --vocabulary FILE, made by "
+            "crqat embed, or by the pipeline data_prep (05_model_input/text_bank.safetensors)."
+        )
+    logger.info("Prompts are those of the model's run: %s", found)
+    return read_text_bank(found)
+
+
+def _inputs(files: Sequence[Path], size_px: int, bank: TextBank) -> Iterator[tuple[Tensor, Tensor]]:
+    """(images_B3HW, embeddings_KD)."""
+    texts_KD = bank.embeddings_KD.float()
+    images: Iterator[Image.Image] = (open_image(file) for file in progress(files, "calibrate", unit="image"))
+    for images_B3HW in image_batches(images, size_px, BATCH_SIZE):
+        yield images_B3HW, texts_KD
