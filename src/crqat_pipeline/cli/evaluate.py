@@ -55,7 +55,7 @@ def command(
     import numpy as np
 
     from crqat_pipeline.evaluation import evaluate
-    from crqat_pipeline.evaluation.input_check import degenerate_rows
+    from crqat_pipeline.evaluation.detection_check import degenerate_rows
     from crqat_pipeline.evaluation.official_set import random_slice
     from crqat_pipeline.evaluation.results_file import named_splits, read_ground_truth, read_results
 

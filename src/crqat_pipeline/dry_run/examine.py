@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.dry_run.findings import DryRunReport, count
 from crqat_pipeline.dry_run.ingredients import build_teacher, look_at_encoders
 from crqat_pipeline.dry_run.inputs import QatImages, count_data, look_at_inputs
 from crqat_pipeline.dry_run.lengths import (
@@ -18,7 +19,6 @@ from crqat_pipeline.dry_run.lengths import (
     paper_seconds_per_image,
     total_hours,
 )
-from crqat_pipeline.dry_run.report import DryRunReport, count
 from crqat_pipeline.dry_run.subject import DryRunSubject
 from crqat_pipeline.dry_run.trial import Trial, build_task, supervised_task, try_stage
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, TeacherSpec

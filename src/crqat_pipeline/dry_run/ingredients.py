@@ -7,7 +7,7 @@ import torch
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.detectors.weights.download import cached_file
-from crqat_pipeline.dry_run.report import DryRunReport
+from crqat_pipeline.dry_run.findings import DryRunReport
 from crqat_pipeline.dry_run.subject import DryRunSubject
 from crqat_pipeline.recipes.data import embed
 from crqat_pipeline.runtime.seeding import derive_seed

@@ -12,7 +12,7 @@ from crqat_pipeline.detection_data.annotation_file import image_file_name
 from crqat_pipeline.detection_data.image_folder import ImageFileError, ImageFolder
 from crqat_pipeline.detection_data.open_shapes import draw_layout
 from crqat_pipeline.detection_data.sources import SourceMixture
-from crqat_pipeline.dry_run.report import DryRunReport, count
+from crqat_pipeline.dry_run.findings import DryRunReport, count
 from crqat_pipeline.dry_run.subject import DryRunSubject, SplitEntry
 
 PUBLISHED_IMAGES = {"objects365": 1_742_289, "grounding": 621_189, "coco": 118_287, "lvis": 100_170}

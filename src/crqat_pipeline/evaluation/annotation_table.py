@@ -13,7 +13,7 @@ import numpy as np
 
 from crqat_pipeline.evaluation.detection_table import FloatArray, IntArray
 from crqat_pipeline.evaluation.ground_truth import scorable
-from crqat_pipeline.evaluation.input_error import EvaluationInputError, Fault, fault
+from crqat_pipeline.evaluation.input_faults import EvaluationInputError, Fault, fault
 from crqat_pipeline.evaluation.official_set import set_name
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crqat_pipeline.detection_data.record_spelling import whole_number
-from crqat_pipeline.evaluation.input_error import NUM_SHOWN, EvaluationInputError, Fault
+from crqat_pipeline.evaluation.input_faults import NUM_SHOWN, EvaluationInputError, Fault
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]

@@ -9,11 +9,11 @@ import numpy as np
 
 from crqat_pipeline.detection_data.annotation_file import is_federated
 from crqat_pipeline.evaluation.annotation_table import AnnotationTable, read_annotations
+from crqat_pipeline.evaluation.detection_check import check_detections, detection_notes
 from crqat_pipeline.evaluation.detection_cut import cut
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.ground_truth import reading_notes, scorable
-from crqat_pipeline.evaluation.input_check import check_detections, detection_notes
-from crqat_pipeline.evaluation.input_error import EvaluationInputError, fault
+from crqat_pipeline.evaluation.input_faults import EvaluationInputError, fault
 from crqat_pipeline.evaluation.official_set import near_official
 from crqat_pipeline.evaluation.precision_table import (
     IOU_50,

@@ -12,7 +12,7 @@ from typing import Any
 from crqat_pipeline.detection_data.annotation_faults import Fault as RecordFault
 from crqat_pipeline.detection_data.annotation_file import AnnotationFile
 from crqat_pipeline.detection_data.annotation_records import ReadingRules
-from crqat_pipeline.evaluation.input_error import EvaluationInputError, fault
+from crqat_pipeline.evaluation.input_faults import EvaluationInputError, fault
 
 SCORING = ReadingRules(is_for_scoring=True)
 RULES: Mapping[str, str] = MappingProxyType(

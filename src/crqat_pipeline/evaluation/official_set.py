@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from crqat_pipeline.evaluation.input_error import EvaluationInputError, Fault, fault
+from crqat_pipeline.evaluation.input_faults import EvaluationInputError, Fault, fault
 from crqat_pipeline.runtime.lookup import look_up
 
 

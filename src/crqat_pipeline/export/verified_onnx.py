@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.form import FORMS
-from crqat_pipeline.export.onnx.form_choice import check_form, chosen_form
+from crqat_pipeline.export.onnx.fitting_form import check_form, chosen_form
+from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.model import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.runtime import runtime_for

@@ -59,7 +59,7 @@ def _run(dry_run: bool, images_per_second: float | None, **options: Any) -> Any:
     if wrong:
         raise click.UsageError(f"--dry-run looks at whole pipelines; leave out {', '.join(wrong)}.")
     from crqat_pipeline.dry_run import examine
-    from crqat_pipeline.hooks.dry_run import dry_run_subject
+    from crqat_pipeline.hooks.configured_run import dry_run_subject
 
     project = _project()
     source = options.get("conf_source") or str(project / settings.CONF_SOURCE)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors.common.selection import SelectionSpec, select_detections
-from crqat_pipeline.export.onnx.form import FORMS
+from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.graph import IMAGES
 from crqat_pipeline.inference.onnx_graph import check_graph
 from crqat_pipeline.inference.onnx_session import AUTOMATIC, open_session

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
-from crqat_pipeline.quantization.initialization import INITIALIZATIONS
+from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 from crqat_pipeline.quantization.modes import eval_mode, switched_off
 from crqat_pipeline.quantization.observers import grouped
 from crqat_pipeline.quantization.parts import part_of, quantizers_of
-from crqat_pipeline.quantization.weight_initialization import initialize_weight
+from crqat_pipeline.quantization.weight_steps import initialize_weight
 
 
 def calibrate(detector: nn.Module, batches: Iterable[tuple[Tensor, ...]], parts: Collection[str]) -> None:

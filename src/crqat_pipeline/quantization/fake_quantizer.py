@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from crqat_pipeline.quantization.affine import dequantize, quantize
 from crqat_pipeline.quantization.grid import IntegerGrid
-from crqat_pipeline.quantization.initialization import NEEDS_HISTOGRAM
+from crqat_pipeline.quantization.initialization_rules import NEEDS_HISTOGRAM
 from crqat_pipeline.quantization.kernels.settings import (
     KernelSettings,
     integer_zero_point,

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from crqat_pipeline.quantization.fake_quantizers import FAKE_QUANTIZERS
 from crqat_pipeline.quantization.granularity import Granularity
-from crqat_pipeline.quantization.initialization import INITIALIZATIONS
+from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS
 from crqat_pipeline.quantization.kernels.table import KERNELS
+from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS
 from crqat_pipeline.runtime.lookup import look_up
 
 

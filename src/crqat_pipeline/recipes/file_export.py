@@ -21,7 +21,7 @@ from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec, render_fil
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
-from crqat_pipeline.export.onnx.form_choice import check_form, chosen_form, has_pre_activation
+from crqat_pipeline.export.onnx.fitting_form import check_form, chosen_form, has_pre_activation
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx

@@ -14,7 +14,8 @@ SIGINT_EXIT_CODE = 128 + signal.SIGINT
 SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
 
 
-def _exit(number: int, frame: FrameType | None) -> NoReturn:
+def exit_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal handler that unwinds like Ctrl-C, so that files are closed and atexit functions run."""
     sys.exit(SIGTERM_EXIT_CODE)
 
 
@@ -25,7 +26,7 @@ def sigterm_raises() -> Iterator[None]:
         signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     )
     if is_ours:
-        signal.signal(signal.SIGTERM, _exit)
+        signal.signal(signal.SIGTERM, exit_on_sigterm)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from crqat_pipeline.runtime.lookup import look_up
-from crqat_pipeline.text_encoders.cache import CachedTextEncoder
+from crqat_pipeline.text_encoders.embedding_cache import CachedTextEncoder
 from crqat_pipeline.text_encoders.protocol import TextEncoder
 
 RELEASED = "omlab/omdet-turbo-swin-tiny-hf"

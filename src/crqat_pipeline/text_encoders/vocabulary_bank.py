@@ -8,7 +8,7 @@ import torch
 
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
-from crqat_pipeline.text_encoders.cache import CachedTextEncoder
+from crqat_pipeline.text_encoders.embedding_cache import CachedTextEncoder
 from crqat_pipeline.text_encoders.protocol import TextEncoder
 
 PROMPTS_PER_FILE = 8192

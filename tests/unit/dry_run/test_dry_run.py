@@ -9,9 +9,9 @@ from crqat_pipeline.detection_data import ImageFolder
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
 from crqat_pipeline.detection_data.sources import SourceFolders, SourceMixture, SourceSpec
 from crqat_pipeline.dry_run import DryRunSubject, InputEntry, examine
+from crqat_pipeline.dry_run.findings import DryRunReport
 from crqat_pipeline.dry_run.inputs import QatImages
 from crqat_pipeline.dry_run.lengths import length_of, paper_seconds_per_image
-from crqat_pipeline.dry_run.report import DryRunReport
 from crqat_pipeline.dry_run.subject import SplitEntry
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.specs import FetchDataSpec, NamedBuilderSpec, QatStageSpec, RunSpec, TeacherSpec

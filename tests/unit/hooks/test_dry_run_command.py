@@ -9,7 +9,7 @@ from kedro.framework.startup import bootstrap_project
 from crqat_pipeline import dry_run
 from crqat_pipeline.dry_run import DryRunReport
 from crqat_pipeline.hooks.checks.parameter_check import ParameterFaultsError
-from crqat_pipeline.hooks.dry_run import dry_run_subject
+from crqat_pipeline.hooks.configured_run import dry_run_subject
 from crqat_pipeline.hooks.run_command import command
 from tests.support.published_layouts import write_datasets
 

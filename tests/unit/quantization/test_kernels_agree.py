@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from quantizer_cases import reference_gradients, settings_of
 
 from crqat_pipeline.quantization.affine import along_axis, dequantize, quantize
-from crqat_pipeline.quantization.fake_quantizers import FAKE_QUANTIZERS
 from crqat_pipeline.quantization.grid import IntegerGrid
 from crqat_pipeline.quantization.kernels.settings import gradient_factor
 from crqat_pipeline.quantization.kernels.table import KERNELS
 from crqat_pipeline.quantization.quantizer_plans import activation_quantizer
+from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS
 from crqat_pipeline.quantization.spec import QuantSpec
 
 COMPILED = pytest.param("compiled", marks=pytest.mark.slow)

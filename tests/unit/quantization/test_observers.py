@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from crqat_pipeline.quantization.affine import choose_qparams, dequantize, quantize
 from crqat_pipeline.quantization.grid import IntegerGrid
-from crqat_pipeline.quantization.initialization import INITIALIZATIONS
+from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS
 from crqat_pipeline.quantization.observers import Histogram, Observer, grouped
-from crqat_pipeline.quantization.weight_initialization import initialize_weight
+from crqat_pipeline.quantization.weight_steps import initialize_weight
 
 UNSIGNED, SIGNED = IntegerGrid(4, False), IntegerGrid(4, True)
 

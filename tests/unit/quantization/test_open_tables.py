@@ -7,11 +7,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from crqat_pipeline.quantization.fake_quantizers import FAKE_QUANTIZERS, QuantizerPlan
-from crqat_pipeline.quantization.initialization import INITIALIZATIONS
+from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS
 from crqat_pipeline.quantization.kernels.eager import fake_quantize_eager
 from crqat_pipeline.quantization.kernels.table import KERNELS
 from crqat_pipeline.quantization.quantizer_plans import activation_quantizer, weight_quantizer
+from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS, QuantizerPlan
 from crqat_pipeline.quantization.spec import QuantSpec
 
 

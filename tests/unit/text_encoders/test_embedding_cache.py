@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 
 from crqat_pipeline.structures.vocabulary import TextBank
-from crqat_pipeline.text_encoders.cache import CachedTextEncoder
+from crqat_pipeline.text_encoders.embedding_cache import CachedTextEncoder
 
 
 class Counting:

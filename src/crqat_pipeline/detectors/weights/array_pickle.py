@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crqat_pipeline.detectors.weights.outcome import WeightsRefused
 from crqat_pipeline.detectors.weights.pickle_scan import scan_pickle
-from crqat_pipeline.detectors.weights.report import WeightsRefused
 from crqat_pipeline.detectors.weights.restricted_pickle import RestrictedUnpickler
 
 TYPE_CODES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "b1"})

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from crqat_pipeline.detectors.weights.array_pickle import load_array_pickle
-from crqat_pipeline.detectors.weights.report import WeightsRefused
+from crqat_pipeline.detectors.weights.outcome import WeightsRefused
 from crqat_pipeline.detectors.weights.restricted_pickle import StandIn, load_pickled
 from crqat_pipeline.runtime.tensor_file import TensorFileError, read_tensors
 

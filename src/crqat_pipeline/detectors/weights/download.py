@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from crqat_pipeline.detectors.weights.report import WeightsRefused
+from crqat_pipeline.detectors.weights.outcome import WeightsRefused
 from crqat_pipeline.detectors.weights.resumable import fetch_resumable
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.folder_lock import locked_folder

@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
-from crqat_pipeline.detectors.weights.report import WeightsRefused
+from crqat_pipeline.detectors.weights.outcome import WeightsRefused
 
 MAX_PICKLE_BYTES = 64 * 2**20
 MAX_STEPS = 1_000_000

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
+from crqat_pipeline.detectors.weights.outcome import WeightsRefused
 from crqat_pipeline.detectors.weights.pickle_scan import check_container
-from crqat_pipeline.detectors.weights.report import WeightsRefused
 
 STAND_IN_ROOTS = (
     "ultralytics", "mmengine", "mmcv", "mmdet", "mmyolo", "mmpretrain", "yolo_world", "transformers",

@@ -1,6 +1,6 @@
 """ONNX graphs written from a detector's stored integers, one emitter per block; nothing is traced."""
 
-from crqat_pipeline.export.onnx.form import FORMS
+from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.model import OnnxSpec, build_onnx
 from crqat_pipeline.export.onnx.writer import OnnxReport, write_onnx
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
 from crqat_pipeline.export.onnx.feature_map import Doubled, FeatureMap, Joined, Plain, Pooled
-from crqat_pipeline.export.onnx.form import Form
+from crqat_pipeline.export.onnx.form_table import Form
 from crqat_pipeline.export.onnx.graph import OnnxGraph
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.emission import Emission
-from crqat_pipeline.export.onnx.form import FORMS
-from crqat_pipeline.export.onnx.form_choice import FormName, chosen_form
+from crqat_pipeline.export.onnx.fitting_form import FormName, chosen_form
+from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.graph import IMAGES, OnnxGraph
 from crqat_pipeline.export.onnx.supported import has_emitters
 from crqat_pipeline.export.onnx.suppression import add_nms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.form import FORMS
+from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.table import EMITTERS
 from crqat_pipeline.export.onnx.traced.detector import check_traceable
 

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import atexit
 import signal
-import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
 
-SIGTERM_EXIT_CODE = 128 + signal.SIGTERM
-
-
-def _exit_on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(SIGTERM_EXIT_CODE)  # unwinds like Ctrl-C, so that atexit functions run
+from crqat_pipeline.runtime.termination import exit_on_sigterm
 
 
 class Interruption:
@@ -34,11 +27,11 @@ class Interruption:
             atexit.register(self._at_exit)
             self._is_registered = True
         if self._in_main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _exit_on_sigterm)
+            signal.signal(signal.SIGTERM, exit_on_sigterm)
 
     def release(self) -> None:
         self._is_watching = False
-        if self._in_main_thread() and signal.getsignal(signal.SIGTERM) is _exit_on_sigterm:
+        if self._in_main_thread() and signal.getsignal(signal.SIGTERM) is exit_on_sigterm:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def settle(self) -> None:

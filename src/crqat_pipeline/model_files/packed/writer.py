@@ -19,7 +19,7 @@ from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR
 from crqat_pipeline.model_files.detector_row import DetectorRow
 from crqat_pipeline.model_files.packed.header import CLIP_CONVENTION, FORMAT_NAME, FORMAT_VERSION
 from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
-from crqat_pipeline.model_files.packed.report import PackedReport
+from crqat_pipeline.model_files.packed.size import PackedReport
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.quantization.convert import check_ready
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer

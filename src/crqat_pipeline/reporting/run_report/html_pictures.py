@@ -20,7 +20,7 @@ from crqat_pipeline.evaluation.comparison import (
     compare_detections,
 )
 from crqat_pipeline.reporting.run_report.content import GalleryImage, HeatMapRow, ReportData
-from crqat_pipeline.reporting.run_report.labelled_boxes import draw_detections, draw_marked
+from crqat_pipeline.reporting.run_report.labelled_boxes import draw_labelled_boxes, draw_marked
 from crqat_pipeline.reporting.run_report.themed_figure import DARK, LIGHT, Theme, png_bytes
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def gallery_panels(entry: GalleryImage, data: ReportData) -> list[Panel]:
             f"{list(entry.detections)}."
         )
     teacher = shown(data.teacher)
-    plain = draw_detections(
+    plain = draw_labelled_boxes(
         image, teacher.boxes_xyxy_M4, teacher.labels_M, teacher.scores_M, [TEACHER_COLOUR] * len(teacher.labels_M)
     )
     panels = [Panel(data.teacher, picture_uri(plain), {})]

@@ -15,7 +15,7 @@ PAD_PX = 2
 MARK_COLOURS = {KEPT: "#14806f", RENAMED: "#6b4bc8", MISSED: "#c2255c", EXTRA: "#b4620a"}
 
 
-def draw_detections(
+def draw_labelled_boxes(
     image: Image.Image,
     boxes: Sequence[Sequence[float]] | FloatArray,
     labels: Sequence[str],
@@ -91,7 +91,7 @@ def _dashed_rectangle(canvas: ImageDraw.ImageDraw, corners: tuple[float, ...], c
 
 def draw_marked(image: Image.Image, marked: MarkedDetections) -> Image.Image:
     """A student's detections, solid, coloured by mark; what it missed, dashed."""
-    return draw_detections(
+    return draw_labelled_boxes(
         image,
         marked.shown.boxes_xyxy_M4,
         marked.shown.labels_M,

@@ -16,7 +16,7 @@ from crqat_pipeline.recipes.form_spec import Forms
 from crqat_pipeline.reporting.run_report.alignment_figure import alignment_figure, distortion_figure
 from crqat_pipeline.reporting.run_report.content import GalleryImage, HeatMapRow, LossCurve
 from crqat_pipeline.reporting.run_report.heat_map import COLOUR_MAP
-from crqat_pipeline.reporting.run_report.labelled_boxes import draw_detections, draw_marked
+from crqat_pipeline.reporting.run_report.labelled_boxes import draw_labelled_boxes, draw_marked
 from crqat_pipeline.reporting.run_report.themed_figure import LIGHT, form_colours
 
 MIN_SIDE_PX = 384
@@ -73,7 +73,7 @@ def gallery_sheet(entries: Sequence[GalleryImage], threshold: float) -> Figure:
             found = shown[name]
             if name == forms[0]:
                 colours = [TEACHER_COLOUR] * len(found.labels_M)
-                picture = draw_detections(image, found.boxes_xyxy_M4, found.labels_M, found.scores_M, colours)
+                picture = draw_labelled_boxes(image, found.boxes_xyxy_M4, found.labels_M, found.scores_M, colours)
             else:
                 picture = draw_marked(image, compare_detections(teacher, found))
             axes.imshow(picture)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from crqat_pipeline.evaluation.annotation_table import AnnotationTable
 from crqat_pipeline.evaluation.detection_table import DetectionTable
-from crqat_pipeline.evaluation.input_error import NUM_SHOWN, EvaluationInputError, Fault
+from crqat_pipeline.evaluation.input_faults import NUM_SHOWN, EvaluationInputError, Fault
 
 
 def _rows(table: DetectionTable, mask_M: npt.NDArray[np.bool_], rule: str) -> Fault:

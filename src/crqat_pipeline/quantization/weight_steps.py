@@ -10,7 +10,7 @@ from torch import Tensor
 
 from crqat_pipeline.quantization.affine import choose_qparams, dequantize, quantize
 from crqat_pipeline.quantization.grid import IntegerGrid
-from crqat_pipeline.quantization.initialization import INITIALIZATIONS, NEEDS_HISTOGRAM
+from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS, NEEDS_HISTOGRAM
 from crqat_pipeline.quantization.observers import Observer
 
 _FRACTIONS = torch.linspace(0.3, 1.0, 71).tolist()

@@ -1,7 +1,7 @@
 import pytest
 
-from crqat_pipeline.export.onnx.form import FORMS
-from crqat_pipeline.export.onnx.form_choice import check_form, chosen_form, has_pre_activation
+from crqat_pipeline.export.onnx.fitting_form import check_form, chosen_form, has_pre_activation
+from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.runtime import runtime_for
 from tests.support.small_students import minmax_spec, small_detector, small_student

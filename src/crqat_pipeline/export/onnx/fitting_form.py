@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from torch import nn
 
-from crqat_pipeline.export.onnx.form import FORMS
+from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.supported import has_emitters
 from crqat_pipeline.quantization.parts import quantizers
 
