@@ -63,13 +63,6 @@ def official_faults(ground_truth: Mapping[str, Any], name: str) -> list[Fault]:
     return [one for one in found if one.count]
 
 
-def check_official(ground_truth: Mapping[str, Any], name: str) -> None:
-    """Raises EvaluationInputError with every difference to the official set of this name."""
-    faults = official_faults(ground_truth, name)
-    if faults:
-        raise EvaluationInputError(f"The file as {name}", faults)
-
-
 def set_name(ground_truth: Mapping[str, Any]) -> str:
     """The name of a slice, else of the official set the file is, else its description, else "unnamed"."""
     info = ground_truth.get("info") or {}

@@ -1,10 +1,8 @@
-"""Quantizers, layers, calibration, conversion and cost: everything about integers (floor 1)."""
+"""Quantizers, layers, calibration and cost: everything about integers (floor 1)."""
 
 from crqat_pipeline.quantization.calibration import calibrate
-from crqat_pipeline.quantization.convert import convert
 from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.quantization.cost_report import CostReport
-from crqat_pipeline.quantization.integer_model import IntegerModel
 from crqat_pipeline.quantization.packing import pack_int4, unpack_int4
 from crqat_pipeline.quantization.parts import quantizer_parameters, set_quantized
 from crqat_pipeline.quantization.prepare import prepare
@@ -13,11 +11,9 @@ from crqat_pipeline.quantization.summary import PrepareSummary
 
 __all__ = [
     "CostReport",
-    "IntegerModel",
     "PrepareSummary",
     "QuantSpec",
     "calibrate",
-    "convert",
     "cost",
     "pack_int4",
     "prepare",

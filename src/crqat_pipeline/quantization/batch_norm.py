@@ -1,7 +1,4 @@
-"""BatchNorm in quantization-aware training: frozen, live or re-estimated statistics, and exact folding afterwards.
-
-Shape letters: B images, 3 RGB, H W pixels, C channels.
-"""
+"""BatchNorm in quantization-aware training: frozen, live or re-estimated statistics."""
 
 from __future__ import annotations
 
@@ -51,20 +48,6 @@ def reestimate_batch_norm(detector: nn.Module, batches: Iterable[tuple[Tensor, .
     if num_batches == 0:
         raise ValueError("Re-estimating BatchNorm needs at least one batch; got none. Check the calibration split.")
     return num_batches
-
-
-def gain_and_shift(batch_norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """(gain_C, shift_C) in float64, so that BatchNorm(x) = gain * x + shift with its running statistics."""
-    mean_C, variance_C = batch_norm.running_mean, batch_norm.running_var
-    if mean_C is None or variance_C is None:
-        raise ValueError("Only a BatchNorm with running statistics can be folded; set track_running_stats=True.")
-    gain_C = (variance_C.double() + batch_norm.eps).rsqrt()
-    if batch_norm.weight is not None:
-        gain_C = gain_C * batch_norm.weight.detach().double()
-    shift_C = -gain_C * mean_C.double()
-    if batch_norm.bias is not None:
-        shift_C = shift_C + batch_norm.bias.detach().double()
-    return gain_C, shift_C
 
 
 def _start(batch_norms: list[nn.BatchNorm2d]) -> None:

@@ -25,7 +25,7 @@ def affine_of(batch_norm: nn.BatchNorm2d) -> ChannelAffine:
     """Gain and shift as the framework's own kernel rounds them, read off by two probes.
 
     At x = 0 the answer is the shift; at x = 2^90 the shift is below the last bit, and the answer is gain * 2^90. A
-    BatchNorm set to them by `set_batch_norm` is therefore equal to the original bit for bit, on any kernel.
+    BatchNorm set to them by `store_affine` is therefore equal to the original bit for bit, on any kernel.
     """
     mean_C = batch_norm.running_mean
     if mean_C is None:
@@ -40,7 +40,7 @@ def affine_of(batch_norm: nn.BatchNorm2d) -> ChannelAffine:
 
 
 @torch.no_grad()
-def set_batch_norm(batch_norm: nn.BatchNorm2d, affine: ChannelAffine) -> None:
+def store_affine(batch_norm: nn.BatchNorm2d, affine: ChannelAffine) -> None:
     """Make the BatchNorm compute exactly x * gain + shift: mean 0, variance 1, eps 0."""
     assert batch_norm.running_mean is not None
     assert batch_norm.running_var is not None

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.quantization.affine import along_axis
-from crqat_pipeline.quantization.convert import check_ready
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.modes import eval_mode
-from crqat_pipeline.quantization.parts import part_of, quantizers
+from crqat_pipeline.quantization.parts import check_ready, part_of, quantizers
 
 Row = dict[str, Any]
 

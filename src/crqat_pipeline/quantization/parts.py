@@ -44,6 +44,19 @@ def quantizers_of(detector: nn.Module, parts: Collection[str]) -> Iterator[tuple
             yield name, quantizer
 
 
+def check_ready(detector: nn.Module) -> None:
+    """Raises ValueError unless some quantizers are on and all of these are calibrated."""
+    switched = [(name, quantizer) for name, quantizer in quantizers(detector) if quantizer.is_on]
+    if not switched:
+        raise ValueError("No quantizer is switched on: nothing to pack or measure. Call set_quantized first.")
+    missing = [name for name, quantizer in switched if not quantizer.is_ready]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} quantizers are on but not calibrated, first {missing[0]!r}. Call calibrate, or load a "
+            "state dict of a calibrated detector."
+        )
+
+
 def set_quantized(detector: nn.Module, parts: Collection[str]) -> None:
     """Switch the quantizers of exactly these parts on, all others off.
 

@@ -22,9 +22,6 @@ from crqat_pipeline.recipes.stage_data import TrainingData, digest
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.structures.output import Detections
 
-SMALLEST_SHARE = 0.1
-"""A level below it hardly takes part; the embedded benchmark is held to it (tests/unit/recipes/test_level_run.py)."""
-
 
 @torch.inference_mode()
 def level_target_shares(

@@ -3,7 +3,7 @@
 from crqat_pipeline.text_encoders.embedding_cache import CachedTextEncoder
 from crqat_pipeline.text_encoders.protocol import TextEncoder
 from crqat_pipeline.text_encoders.table import TEXT_ENCODERS, TextEncoderSpec, build_text_encoder
-from crqat_pipeline.text_encoders.vocabulary_bank import bank_for_training, bank_of_names, bank_of_synonyms
+from crqat_pipeline.text_encoders.vocabulary_bank import bank_for_training, bank_of_names
 
 __all__ = [
     "TEXT_ENCODERS",
@@ -12,6 +12,5 @@ __all__ = [
     "TextEncoderSpec",
     "bank_for_training",
     "bank_of_names",
-    "bank_of_synonyms",
     "build_text_encoder",
 ]

@@ -8,7 +8,7 @@ import torch
 from torchvision.ops import nms
 
 from crqat_pipeline.export.onnx import FORMS, OnnxSpec, build_onnx, write_onnx
-from crqat_pipeline.export.onnx.runtime import run_model
+from crqat_pipeline.export.onnx.runtime import open_model
 from crqat_pipeline.structures.vocabulary import TextBank
 from tests.support.small_students import minmax_spec, small_detector, small_inputs, small_student
 
@@ -17,7 +17,7 @@ OUTPUTS = ("boxes", "scores", "embeddings")
 
 def ran(model, images, texts, outputs=OUTPUTS):
     feeds = {"images": images.numpy(), "text_embeddings": texts.numpy()}
-    return run_model(model.SerializeToString(), feeds, outputs).outputs
+    return open_model(model.SerializeToString(), outputs)(feeds).outputs
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from crqat_pipeline.export.onnx import OnnxSpec
-from crqat_pipeline.export.onnx.runtime import run_model
+from crqat_pipeline.export.onnx.runtime import open_model
 from crqat_pipeline.export.onnx.supported import check_supported, supported_forms
 from crqat_pipeline.export.verified_onnx import write_verified_onnx
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
@@ -37,7 +37,7 @@ def test_a_student_is_written_and_proved_and_prompts_stay_an_input(tmp_path, opt
     for num_prompts, seed in ((3, 1), (11, 2)):
         images, text = toy_inputs(1, num_prompts, seed)
         names = ["scores", "boxes", "embeddings"]
-        found = run_model(model, {"images": images.numpy(), "text_embeddings": text.numpy()}, names).outputs
+        found = open_model(model, names)({"images": images.numpy(), "text_embeddings": text.numpy()}).outputs
         with torch.no_grad():
             output = detector(images, text)
         np.testing.assert_allclose(found["scores"], output.class_logits_BNK.sigmoid(), atol=1e-5)

@@ -169,7 +169,7 @@ def test_nothing_quantized_is_refused(tmp_path):
     spec = minmax_spec()
     detector = small_detector()
     prepare(detector, spec)
-    with pytest.raises(ValueError, match="nothing to convert"):
+    with pytest.raises(ValueError, match="nothing to pack"):
         written(tmp_path / "m.int4.safetensors", detector, spec)
     assert list(tmp_path.iterdir()) == []
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from crqat_pipeline.quantization.batch_norm import gain_and_shift, reestimate_batch_norm, set_batch_norm
+from crqat_pipeline.quantization.batch_norm import reestimate_batch_norm, set_batch_norm
 from tests.support.toy_detector import ToyDetector, toy_inputs
 
 
@@ -32,18 +32,6 @@ def test_reestimated_statistics_are_the_average_over_batches():
     assert detector.training
 
 
-def test_gain_and_shift_are_batch_norm():
-    norm = torch.nn.BatchNorm2d(3, eps=1e-3).eval()
-    torch.nn.init.normal_(norm.weight)
-    torch.nn.init.normal_(norm.running_mean)
-    x = torch.randn(2, 3, 4, 4)
-    gain_C, shift_C = gain_and_shift(norm)
-    want = norm(x).double()
-    torch.testing.assert_close(
-        x.double() * gain_C.reshape(1, 3, 1, 1) + shift_C.reshape(1, 3, 1, 1), want, rtol=1e-5, atol=1e-6
-    )
-
-
 def test_errors():
     detector = ToyDetector()
     before = detector.backbone.norm.running_mean.clone()
@@ -52,5 +40,3 @@ def test_errors():
     assert torch.equal(detector.backbone.norm.running_mean, before)
     with pytest.raises(ValueError, match="'frozen' or 'live'; got 'dead'"):
         set_batch_norm(detector, "dead", ["backbone"])
-    with pytest.raises(ValueError, match="track_running_stats"):
-        gain_and_shift(torch.nn.BatchNorm2d(3, track_running_stats=False))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from crqat_pipeline.quantization.channel_affine import affine_of, set_batch_norm
+from crqat_pipeline.quantization.channel_affine import affine_of, store_affine
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 5, 5), (1, 64, 13, 9), (3, 33, 1, 1), (1, 1, 2, 3)])
@@ -22,7 +22,7 @@ def test_a_folded_batch_norm_is_equal_bit_for_bit(shape, is_channels_last):
         x = x.to(memory_format=torch.channels_last)
     expected = norm(x)
     folded = nn.BatchNorm2d(channels).eval()
-    set_batch_norm(folded, affine_of(norm))
+    store_affine(folded, affine_of(norm))
     assert torch.equal(folded(x), expected)
 
 

@@ -56,5 +56,5 @@ def test_the_steps_over_time():
 
 
 def test_a_model_without_quantizers_is_refused():
-    with pytest.raises(ValueError, match="nothing to convert or measure"):
+    with pytest.raises(ValueError, match="nothing to pack or measure"):
         quantizer_rows(ToyDetector(), [toy_inputs()])

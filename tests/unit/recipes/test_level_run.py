@@ -17,7 +17,7 @@ from crqat_pipeline.detection_data.open_shapes import WORDS, OpenShapesSpec, dra
 from crqat_pipeline.detection_data.prepared_split import prepare_split
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.model_files.rebuilding import rebuild
-from crqat_pipeline.recipes.level_run import SMALLEST_SHARE, level_figures, level_target_shares
+from crqat_pipeline.recipes.level_run import level_figures, level_target_shares
 from crqat_pipeline.recipes.specs import EvaluationSpec, NamedBuilderSpec, RunSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.teacher import make_teacher
@@ -28,6 +28,8 @@ from tests.support.toy_detector import ToyDetector
 
 SPEC = EvaluationSpec(image_size_px=128, batch_size=25, max_detections=20, backend="fast", alignment_images=50)
 NUM_TRAIN, NUM_VAL, NUM_STEPS = 500, 50, 120
+SMALLEST_SHARE = 0.1
+"""A level below it hardly takes part."""
 
 
 @cache

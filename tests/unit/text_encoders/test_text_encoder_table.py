@@ -14,7 +14,6 @@ from crqat_pipeline.text_encoders import (
     TEXT_ENCODERS,
     TextEncoderSpec,
     bank_of_names,
-    bank_of_synonyms,
     build_text_encoder,
 )
 
@@ -64,8 +63,6 @@ def test_every_row_keeps_the_contract(row: tuple[str, dict[str, Any]], tmp_path:
     assert names.encoder == encoder.name
     swapped = encoder.encode(["dog", "cat"])
     assert torch.allclose(swapped.embeddings_KD.flip(0), names.embeddings_KD, atol=1e-6)
-    synonyms = bank_of_synonyms(encoder, VOCABULARY)
-    assert synonyms.prompts == ("cat", "dog", "kitten")
     with pytest.raises(ValueError, match="at least one prompt"):
         encoder.encode([])
     cached = build_text_encoder(name, cache_folder=tmp_path / "cache", **options)
@@ -82,7 +79,6 @@ def test_a_spec_builds_the_same_encoder(row: tuple[str, dict[str, Any]]) -> None
 def test_a_padding_prompt_is_the_last_row() -> None:
     encoder = build_text_encoder("composed", words=["cat", "kitten", "dog"])
     assert bank_of_names(encoder, VOCABULARY, "").prompts == ("cat", "dog", "")
-    assert bank_of_synonyms(encoder, VOCABULARY, "").prompts == ("cat", "dog", "kitten", "")
 
 
 def test_unknown_names_and_options_are_refused() -> None:

@@ -48,11 +48,6 @@ def load_weights(detector: nn.Module, source: str | Path, text_bank: TextBank | 
     return LoadReport(str(file.path), what, tuple(state), skipped)
 
 
-def foreign_keys(own_keys: Mapping[str, Tensor]) -> dict[str, str]:
-    """Own key -> key in a RetinaNet of detectron2, for the keys that it has."""
-    return {key: _foreign(key) for key in own_keys if key not in TEXT_SIDE[:4]}
-
-
 def _foreign(key: str) -> str:
     plain = key.replace(".conv.", ".")
     if plain.startswith("backbone."):

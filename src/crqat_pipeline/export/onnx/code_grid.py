@@ -18,10 +18,6 @@ class CodeGrid:
     zero_point: int
     max_code: int
 
-    @property
-    def is_four_bit(self) -> bool:
-        return self.max_code <= 15
-
 
 def grid_of(quantizer: FakeQuantizer) -> CodeGrid:
     """The grid of a per-tensor quantizer. Raises ValueError if it has a step per channel or head."""

@@ -109,10 +109,3 @@ def runtime_for(form: str) -> str:
 def open_model(model: bytes, outputs: Sequence[str], runtime: str = "onnxruntime", num_threads: int = 1) -> Opened:
     """The model in a runtime, ready for any number of inputs. Raises ValueError for a runtime that is not there."""
     return look_up(RUNTIMES, runtime, "runtime")(model, outputs, num_threads)
-
-
-def run_model(
-    model: bytes, feeds: Feeds, outputs: Sequence[str], runtime: str = "onnxruntime", num_threads: int = 1
-) -> Execution:
-    """Outputs by name, and the census of convolutions."""
-    return open_model(model, outputs, runtime, num_threads)(feeds)

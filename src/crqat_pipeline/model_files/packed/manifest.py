@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.quantization import pack_int4, unpack_int4
-from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of, set_batch_norm
+from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of, store_affine
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 
@@ -97,10 +97,10 @@ def _batch_norm_entries(name: str, norm: nn.BatchNorm2d) -> Iterator[PackedEntry
     shape = (norm.num_features,)
 
     def set_gain(gain_C: Tensor) -> None:
-        set_batch_norm(norm, ChannelAffine(gain_C, torch.zeros_like(gain_C)))
+        store_affine(norm, ChannelAffine(gain_C, torch.zeros_like(gain_C)))
 
     def set_shift(shift_C: Tensor) -> None:
-        set_batch_norm(norm, ChannelAffine(norm.weight.detach(), shift_C))
+        store_affine(norm, ChannelAffine(norm.weight.detach(), shift_C))
 
     yield PackedEntry(f"{name}.gain", "batch_norm", torch.float32, shape, lambda: affine_of(norm).gain_C, set_gain)
     yield PackedEntry(f"{name}.shift", "batch_norm", torch.float32, shape, lambda: affine_of(norm).shift_C, set_shift)

@@ -22,11 +22,6 @@ class PackedReport:
     sha256: str
 
     @property
-    def model_bytes(self) -> int:
-        """Tensor bytes without the text bank: what the paper's size counts."""
-        return sum(size for role, size in self.bytes_by_role.items() if role != "text_bank")
-
-    @property
     def bytes_per_packed_weight(self) -> float:
         """0 for a file without 4-bit weights."""
         size = self.bytes_by_role.get("codes_4bit", 0) + self.bytes_by_role.get("weight_steps", 0)

@@ -21,9 +21,8 @@ from crqat_pipeline.model_files.packed.header import CLIP_CONVENTION, FORMAT_NAM
 from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
 from crqat_pipeline.model_files.packed.size import PackedReport
 from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.quantization.convert import check_ready
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
-from crqat_pipeline.quantization.parts import part_of, quantizers
+from crqat_pipeline.quantization.parts import check_ready, part_of, quantizers
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.tensor_file import write_tensors
 from crqat_pipeline.structures.vocabulary import TextBank
