@@ -62,7 +62,7 @@ def command(
     from dataclasses import replace
 
     from crqat_pipeline.export.onnx import OnnxSpec
-    from crqat_pipeline.export.onnx.form import FORMS as ROWS
+    from crqat_pipeline.export.onnx.form_table import FORMS as ROWS
     from crqat_pipeline.export.onnx.requirements import require_onnx
     from crqat_pipeline.inference.saturation import self_test
     from crqat_pipeline.model_files.text_bank_file import read_text_bank

@@ -46,7 +46,7 @@ def command(
     8 bits lose little; at 4 bits a detector needs training: kedro run (docs/how_to/change_bits.md).
     """
     from crqat_pipeline.export.onnx import OnnxSpec
-    from crqat_pipeline.export.onnx.form import FORMS as ROWS
+    from crqat_pipeline.export.onnx.form_table import FORMS as ROWS
     from crqat_pipeline.model_files.text_bank_file import read_text_bank
     from crqat_pipeline.quantization import QuantSpec
     from crqat_pipeline.recipes.file_quantization import QuantizationRequest, calibration_files, quantize_file
