@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from functools import cache
 
 import pytest
@@ -14,7 +15,8 @@ from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quant
 
 
 @cache
-def _student(version, options):
+def _student(version, text):
+    options = json.loads(text)
     torch.manual_seed(version)
     detector = build_detector("yolo_world_open_shapes", version=version).eval()
     generator = torch.Generator().manual_seed(version)
@@ -28,7 +30,7 @@ def _student(version, options):
             module.running_mean.copy_(torch.randn(size, generator=generator) * 0.1)
             module.running_var.copy_(torch.rand(size, generator=generator) * 0.3 + 0.2)
     fast = {"weight_initialization": "minmax", "activation_initialization": "minmax"}
-    prepare(detector, QuantSpec.parse("4-4-8", **{"keep_full_precision": (), **fast, **dict(options)}))
+    prepare(detector, QuantSpec.parse("4-4-8", **{"keep_full_precision": (), **fast, **options}))
     images = torch.rand(2, 3, 96, 64, generator=generator)
     calibrate(detector, [(images, torch.randn(5, 64, generator=generator))], list(detector.parts))
     set_quantized(detector, list(detector.parts))
@@ -40,7 +42,7 @@ def make_student():
     """make_student(version, is_aligned=False, **fields of QuantSpec)."""
 
     def make(version=2, is_aligned=False, **options):
-        student = copy.deepcopy(_student(version, tuple(options.items())))
+        student = copy.deepcopy(_student(version, json.dumps(options)))
         if is_aligned:
             align_biases(student)
         return student

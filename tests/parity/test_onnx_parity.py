@@ -36,6 +36,15 @@ def test_biases_that_are_not_aligned_move_few_codes_by_one(make_student, inputs,
     assert max(row.largest_difference for row in report.rows) == 1
 
 
+MIXED = (
+    {"layers": "backbone", "activation": 8},
+    {"layers": "backbone.stage1*", "weight": 3, "activation": 6},
+    {"layers": "neck", "weight": 5},
+    {"layers": "edges", "weight": 8, "activation": 8},
+    {"layers": "similarity", "activation": 8},
+)
+
+
 @pytest.mark.parametrize(
     ("form", "version", "options"),
     [
@@ -47,6 +56,10 @@ def test_biases_that_are_not_aligned_move_few_codes_by_one(make_student, inputs,
         ("fast", 2, {"narrow_weight_range": False}),
         ("fast", 2, {"weight_symmetric": False, "activation_symmetric": True}),
         ("fast", 2, {"weight_bits": 8, "activation_bits": 8, "attention_granularity": "T"}),
+        ("fast", 2, {"widths": MIXED}),
+        ("spec", 2, {"widths": MIXED}),
+        ("openvino", 1, {"widths": MIXED}),
+        ("tensorrt", 2, {"widths": MIXED}),
     ],
 )
 def test_every_form_in_onnxruntime(make_student, inputs, tmp_path, form, version, options):

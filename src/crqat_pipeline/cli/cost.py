@@ -14,6 +14,11 @@ import click
 @click.option("--prompts", type=int, default=80, show_default=True, help="Number of prompts (COCO 80, LVIS 1203).")
 @click.option("--bits", default="4-4-8", show_default=True, help="weight-activation-attention bits, or none.")
 @click.option("--granularity", default="Ch-T-H", show_default=True, help="Steps of weight, activation, attention.")
+@click.option(
+    "--widths",
+    multiple=True,
+    help="Layers with other bits: edges=8, similarity=8, backbone=4-8 (weight-activation), a pattern; repeatable.",
+)
 @click.option("--image-size", type=int, default=640, show_default=True, help="Side of the square image in pixels.")
 @click.option("--layers", is_flag=True, help="Also list every layer and product.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (size_mb, bops_t, params, ...).")
@@ -23,6 +28,7 @@ def command(
     prompts: int,
     bits: str,
     granularity: str,
+    widths: tuple[str, ...],
     image_size: int,
     layers: bool,
     as_json: bool,
@@ -32,10 +38,13 @@ def command(
 
     from crqat_pipeline.detectors import build_detector
     from crqat_pipeline.quantization import QuantSpec, cost
+    from crqat_pipeline.quantization.width_rules import parse_rule
 
     options: dict[str, Any] = {} if version is None else {"version": version}
     try:
-        spec = None if bits.lower() in ("none", "fp32") else QuantSpec.parse(bits, granularity, deployment="simulation")
+        rules = [parse_rule(text) for text in widths]
+        is_float = bits.lower() in ("none", "fp32")
+        spec = None if is_float else QuantSpec.parse(bits, granularity, widths=rules, deployment="simulation")
         with torch.device("meta"):
             model = build_detector(detector, **options)
         report = cost(model, spec, image_size, prompts)

@@ -1,9 +1,9 @@
 """Quantizers, layers, calibration and cost: everything about integers (floor 1)."""
 
 from crqat_pipeline.quantization.calibration import calibrate
+from crqat_pipeline.quantization.code_packing import pack_codes, unpack_codes
 from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.quantization.cost_report import CostReport
-from crqat_pipeline.quantization.packing import pack_int4, unpack_int4
 from crqat_pipeline.quantization.parts import quantizer_parameters, set_quantized
 from crqat_pipeline.quantization.prepare import prepare
 from crqat_pipeline.quantization.spec import QuantSpec
@@ -15,9 +15,9 @@ __all__ = [
     "QuantSpec",
     "calibrate",
     "cost",
-    "pack_int4",
+    "pack_codes",
     "prepare",
     "quantizer_parameters",
     "set_quantized",
-    "unpack_int4",
+    "unpack_codes",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from crqat_pipeline.quantization.full_precision import check_patterns, kept_patterns, reason_to_keep
+from crqat_pipeline.quantization.full_precision import check_patterns, kept_patterns
+from crqat_pipeline.quantization.layer_widths import layer_specs
 from crqat_pipeline.quantization.parts import part_of, quantizers
 from crqat_pipeline.quantization.shape_trace import followers
 from crqat_pipeline.quantization.spec import QuantSpec
@@ -19,19 +20,20 @@ def prepare(detector: nn.Module, spec: QuantSpec) -> PrepareSummary:
     `detector` is any model with a `quantization_contract` (structures.quantization_contract). All quantizers are off
     afterwards, so that its output stays bit-equal. Parameters keep their names and identity, so that optimizers and
     state dicts stay valid. Raises ValueError for a detector that is prepared already, for a missing or wrong contract,
-    for patterns that match nothing and for groups that do not divide the channels of a layer.
+    for patterns and width rules that match nothing and for groups that do not divide the channels of a layer.
     """
     if any(True for _ in quantizers(detector)):
         raise ValueError("This detector is prepared already; build a fresh one, then call prepare once.")
     check_contract(contract_of(detector), type(detector).__name__, [name for name, _ in detector.named_modules()])
     candidates = {name: module for name, module in detector.named_modules() if kind_of(module)}
-    patterns = kept_patterns(detector, spec)
-    check_patterns(patterns, tuple(candidates))
+    check_patterns(kept_patterns(detector, spec), tuple(candidates))
+    specs = layer_specs(detector, spec, candidates)
     batch_norms = followers(detector)
     rows = []
     for name, module in candidates.items():
-        reason = reason_to_keep(detector, spec.keep_edge_layers, patterns, name)
-        swapped = None if reason else swap(detector, name, module, spec, batch_norms.get(module))
+        own = specs[name]
+        reason = own if isinstance(own, str) else None
+        swapped = None if isinstance(own, str) else swap(detector, name, module, own, batch_norms.get(module))
         if swapped is None:
             row = (name, kind_of(module), part_of(detector, name) or "-", "full precision")
             rows.append(LayerRow(*row, reason or "its bits are none, or its type is not supported"))

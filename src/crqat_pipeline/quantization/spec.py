@@ -6,12 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from crqat_pipeline.quantization.granularity import Granularity
 from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS
 from crqat_pipeline.quantization.kernels.table import KERNELS
 from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS
+from crqat_pipeline.quantization.width_rules import Bits, WidthRule, read_rules
 from crqat_pipeline.runtime.lookup import look_up
 
 
@@ -33,15 +34,6 @@ RECORDED = {"weight_bits", "weight_granularity", "weight_quantizer", "gradient_s
 """Some of the fields that every record of a file has; nobody writes all of these by hand."""
 
 
-def _check_bits(bits: int | None) -> int | None:
-    if bits is not None and not 2 <= bits <= 8:
-        raise ValueError(f"Bits must be 2 to 8, or none for full precision; got {bits}. Use a number such as 4 or 8.")
-    return bits
-
-
-Bits = Annotated[int | None, AfterValidator(_check_bits)]
-
-
 class QuantSpec(BaseModel):
     """How weights, activations and attention operands become integers. `parse` reads the notation of the paper."""
 
@@ -54,6 +46,12 @@ class QuantSpec(BaseModel):
     similarity_bits: Bits = Field(
         None,
         description="Bits of the operands of the region-text similarity product; none in the paper.",
+    )
+
+    widths: Annotated[tuple[WidthRule, ...], BeforeValidator(read_rules)] = Field(
+        (),
+        description="Layers with other bits than these: {edges, similarity, attention, a part or a pattern: bits, or "
+        "{weight, activation, pre_activation}}, in order; what a later rule sets wins.",
     )
 
     weight_granularity: Granularity = Field("Ch", description="Steps of a weight: per channel (CR-QAT paper: Ch-T-H).")
@@ -137,17 +135,20 @@ class QuantSpec(BaseModel):
 
     @property
     def notation(self) -> str:
-        """The paper's notation, such as "4-4-8 Ch-T-H"."""
+        """The paper's notation, such as "4-4-8 Ch-T-H", and the rules of single layers behind it."""
         bits = (self.weight_bits, self.activation_bits, self.attention_bits)
         grains = (self.weight_granularity, self.activation_granularity, self.attention_granularity)
-        return "-".join("none" if b is None else str(b) for b in bits) + " " + "-".join(grains)
+        first = "-".join("none" if b is None else str(b) for b in bits) + " " + "-".join(grains)
+        return " ".join([first, *map(str, self.widths)])
 
     @property
     def file_mark(self) -> str:
         """What the names of files say of the widths: int4 for 4-4-8, w4a8 for 4-8-8, w4a4t6 for 4-4-6, fp for none.
 
-        Eight bits of attention, as in the paper, are not said.
+        Eight bits of attention, as in the paper, are not said; layers with widths of their own are: int4_mixed.
         """
+        if self.widths:
+            return f"{self.model_copy(update={'widths': ()}).file_mark}_mixed"
         weight, activation, attention = (
             "fp" if bits is None else str(bits)
             for bits in (self.weight_bits, self.activation_bits, self.attention_bits)

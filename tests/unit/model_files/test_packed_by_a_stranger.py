@@ -41,14 +41,16 @@ def weight(tensors, header, layer, shape):
     """A kernel (O, I, height, width) or (O, I) in float32."""
     grid, stored = header["layers"][f"{layer}.weight_quantizer"], tensors[f"{layer}.weight_codes"]
     rows, columns = shape[0], int(np.prod(shape[1:]))
-    codes = stored.astype(np.int64)
-    if grid["bits"] <= 4:
-        codes = np.stack([stored & 15, stored >> 4], axis=2).reshape(rows, -1).astype(np.int64)
-        if columns % 2:
-            assert (codes[:, -1] == 0).all()
-        codes = codes[:, :columns]
+    codes, bits = stored.astype(np.int64), grid["bits"]
+    if header["format_version"] == 1:
+        bits = 4 if bits <= 4 else 8
+    if bits < 8:
+        stream = np.unpackbits(stored, axis=1, bitorder="little")
+        assert not stream[:, columns * bits :].any()
+        digits = stream[:, : columns * bits].reshape(rows, columns, bits).astype(np.int64)
+        codes = (digits << np.arange(bits)).sum(axis=2)
         if grid["low"] < 0:
-            codes = np.where(codes > 7, codes - 16, codes)
+            codes = np.where(codes >> (bits - 1), codes - (1 << bits), codes)
     assert codes.min() >= grid["low"]
     assert codes.max() <= grid["high"]
     scale = tensors[f"{layer}.weight_quantizer.scale"]
@@ -58,7 +60,18 @@ def weight(tensors, header, layer, shape):
     return ((codes - zero_point).astype(np.float32) * scale).reshape(shape)
 
 
-@pytest.mark.parametrize("spec", [minmax_spec(), minmax_spec("8-5-none"), minmax_spec("3-4-8", weight_symmetric=False)])
+MIXED = {"backbone": 3, "neck": {"weight": 5}, "head": 6, "edges": 8, "similarity": 8}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        minmax_spec(),
+        minmax_spec("8-5-none"),
+        minmax_spec("3-4-8", weight_symmetric=False),
+        minmax_spec(widths=MIXED),
+    ],
+)
 def test_every_weight_is_the_students_own(tmp_path, spec):
     student = small_student(spec)
     path = tmp_path / "m.int4.safetensors"

@@ -8,8 +8,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from crqat_pipeline.model_files.packed import manifest, read_packed, write_packed
+from crqat_pipeline.model_files.packed.header import FORMAT_VERSION
 from crqat_pipeline.quantization import prepare
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
+from crqat_pipeline.runtime.tensor_file import write_tensors
 from crqat_pipeline.structures.vocabulary import TextBank
 from tests.support.small_students import NAME, minmax_spec, small_detector, small_inputs, small_student
 
@@ -38,6 +40,7 @@ def packed_path(tmp_path_factory):
         (minmax_spec(weight_symmetric=False), 2, None),
         (minmax_spec(narrow_weight_range=False, scale_parametrization="plain"), 2, None),
         (minmax_spec("8-5-none", granularity="T-T-T"), 2, None),
+        (minmax_spec(widths={"backbone": 3, "neck": {"weight": 5}, "head": {"weight": 7, "activation": 6}}), 2, None),
         (minmax_spec(), 2, ("backbone",)),
     ],
 )
@@ -94,6 +97,30 @@ def test_a_small_detector_needs_at_most_052_bytes_per_weight_and_writes_the_same
     assert "codes_4bit" in str(first)
 
 
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_a_code_takes_its_own_bits(tmp_path, bits):
+    spec = minmax_spec(f"{bits}-8-8")
+    report = written(tmp_path / "m.int4.safetensors", small_student(spec), spec)
+    codes = {role: size for role, size in report.bytes_by_role.items() if role.startswith("codes_")}
+    assert list(codes) == [f"codes_{bits}bit"]
+    num_weights = report.num_packed_weights or codes["codes_8bit"]
+    assert num_weights * bits / 8 <= codes[f"codes_{bits}bit"] <= num_weights * bits / 8 * 1.001
+
+
+def test_nibbles_of_version_1_are_read(tmp_path):
+    """3 bits in nibbles, as files of before have them."""
+    spec = minmax_spec("3-4-8")
+    student = small_student(spec)
+    written(tmp_path / "new.int4.safetensors", student, spec)
+    nibbles = {name: entry.get() for name, entry in manifest(student, version=1).items()}
+    with safe_open(tmp_path / "new.int4.safetensors", framework="pt") as file:
+        facts = json.loads(file.metadata()["crqat"]) | {"format_version": 1}
+    write_tensors(tmp_path / "old.int4.safetensors", nibbles, facts)
+    old, new = (read_packed(tmp_path / f"{name}.int4.safetensors").build() for name in ("old", "new"))
+    for name, tensor in old.state_dict().items():
+        assert torch.equal(tensor, new.state_dict()[name]), name
+
+
 def test_the_text_bank_and_facts_come_back(packed_path):
     packed = read_packed(packed_path)
     assert packed.text_bank.prompts == BANK.prompts
@@ -147,8 +174,8 @@ def test_an_altered_header_is_noticed(packed_path, tmp_path):
 
 
 def test_a_later_format_is_refused(packed_path, tmp_path):
-    path = rewritten(packed_path, tmp_path / "m", lambda facts, _: facts.update(format_version=2))
-    with pytest.raises(ValueError, match=r"format version 2; this program reads versions 1 to 1.*Update"):
+    path = rewritten(packed_path, tmp_path / "m", lambda facts, _: facts.update(format_version=FORMAT_VERSION + 1))
+    with pytest.raises(ValueError, match=r"format version 3; this program reads versions 1 to 2.*Update"):
         read_packed(path)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from crqat_pipeline.quantization import pack_int4
+from crqat_pipeline.quantization import pack_codes
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
@@ -58,7 +58,7 @@ class OnnxGraph:
         """A tensor of 4-bit integers, two per byte, low nibble first."""
         from onnx import TensorProto, helper
 
-        data = pack_int4(codes.reshape(1, -1)).numpy().tobytes()
+        data = pack_codes(codes.reshape(1, -1), 4).numpy().tobytes()
         kind = TensorProto.INT4 if is_signed else TensorProto.UINT4
         return self._store(helper.make_tensor(self._fresh(name), kind, list(codes.shape), data, raw=True))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from crqat_pipeline.runtime.tensor_file import as_json, content_sha256
 
 FORMAT_NAME = "crqat-packed-int4"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest version. Version 1 stores codes of up to 4 bits in nibbles and wider ones in bytes; version 2 each in its
+own bits. A file whose weights all have 4 or 8 bits is the same in both and says 1."""
 CLIP_CONVENTION = (
     "code = clamp(round_half_even(x / scale) + zero_point, low, high); value = (code - zero_point) * scale"
 )

@@ -15,12 +15,34 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.quantization import pack_int4, unpack_int4
+from crqat_pipeline.model_files.packed.header import FORMAT_VERSION
 from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of, store_affine
+from crqat_pipeline.quantization.code_packing import pack_codes, packed_columns, unpack_codes
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 
-Role = Literal["codes_4bit", "codes_8bit", "weight_steps", "activation_steps", "batch_norm", "float"]
+Role = Literal[
+    "codes_2bit",
+    "codes_3bit",
+    "codes_4bit",
+    "codes_5bit",
+    "codes_6bit",
+    "codes_7bit",
+    "codes_8bit",
+    "weight_steps",
+    "activation_steps",
+    "batch_norm",
+    "float",
+]
+_CODE_ROLES: dict[int, Role] = {
+    2: "codes_2bit",
+    3: "codes_3bit",
+    4: "codes_4bit",
+    5: "codes_5bit",
+    6: "codes_6bit",
+    7: "codes_7bit",
+    8: "codes_8bit",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +51,8 @@ class PackedEntry:
 
     get: the tensor to write, from the detector. set: put a tensor that was read back into the detector.
     num_weights: how many weights the codes stand for, 0 for other roles. code_range: lowest and highest integer that
-    may be stored, None for floats. num_columns: codes in a row, before two of them share a byte.
+    may be stored, None for floats. num_columns: codes in a row. packed_bits: bits that each takes, 0 where a code has
+    a byte of its own.
     """
 
     name: str
@@ -41,14 +64,25 @@ class PackedEntry:
     num_weights: int = 0
     code_range: tuple[int, int] | None = None
     num_columns: int = 0
+    packed_bits: int = 0
 
 
-def manifest(detector: nn.Module) -> dict[str, PackedEntry]:
-    """Entries by name, for a prepared detector whose quantized parts are switched on (`set_quantized`)."""
-    return {entry.name: entry for entry in _entries(detector)}
+def manifest(detector: nn.Module, version: int = FORMAT_VERSION) -> dict[str, PackedEntry]:
+    """Entries by name, for a prepared detector whose quantized parts are switched on (`set_quantized`).
+
+    version: of the format.
+    """
+    return {entry.name: entry for entry in _entries(detector, version)}
 
 
-def _entries(detector: nn.Module) -> Iterator[PackedEntry]:
+def version_of(detector: nn.Module) -> int:
+    """The oldest version of the format that stores this detector without waste."""
+    weights = [m.weight_quantizer for m in detector.modules() if isinstance(m, QuantConv2d | QuantLinear)]
+    bits = {quantizer.grid.bits for quantizer in weights if quantizer is not None and quantizer.is_on}
+    return 1 if bits <= {4, 8} else FORMAT_VERSION
+
+
+def _entries(detector: nn.Module, version: int) -> Iterator[PackedEntry]:
     covered: set[str] = set()
     for name, module in detector.named_modules():
         if isinstance(module, FakeQuantizer):
@@ -64,7 +98,7 @@ def _entries(detector: nn.Module) -> Iterator[PackedEntry]:
             quantizer = module.weight_quantizer
             if quantizer is not None and quantizer.is_on:
                 covered.add(f"{name}.weight")
-                yield _code_entry(name, module.weight, quantizer)
+                yield _code_entry(name, module.weight, quantizer, version)
     for name, tensor in detector.state_dict(keep_vars=True).items():
         if name not in covered:
             yield _float_entry(name, tensor)
@@ -106,25 +140,34 @@ def _batch_norm_entries(name: str, norm: nn.BatchNorm2d) -> Iterator[PackedEntry
     yield PackedEntry(f"{name}.shift", "batch_norm", torch.float32, shape, lambda: affine_of(norm).shift_C, set_shift)
 
 
-def _code_entry(name: str, weight: Tensor, quantizer: FakeQuantizer) -> PackedEntry:
+def _code_entry(name: str, weight: Tensor, quantizer: FakeQuantizer, version: int) -> PackedEntry:
     rows, columns = weight.shape[0], weight[0].numel()
-    is_signed, is_packed = quantizer.grid.is_symmetric, quantizer.grid.bits <= 4
+    is_signed, bits = quantizer.grid.is_symmetric, quantizer.grid.bits
     byte_type = torch.int8 if is_signed else torch.uint8
+    packed_bits = bits if version > 1 else 4 if bits <= 4 else 8
+    is_packed = packed_bits < 8
 
     def get() -> Tensor:
-        codes_OI = quantizer.codes(weight.detach()).reshape(rows, columns)
-        return pack_int4(codes_OI.to(torch.int8)) if is_packed else codes_OI.to(byte_type)
+        codes_OI = quantizer.codes(weight.detach()).reshape(rows, columns).to(byte_type)
+        return pack_codes(codes_OI, packed_bits) if is_packed else codes_OI
 
     @torch.no_grad()
     def set_codes(stored: Tensor) -> None:
-        codes_OI = unpack_int4(stored, columns, is_signed) if is_packed else stored
+        codes_OI = unpack_codes(stored, columns, packed_bits, is_signed) if is_packed else stored
         weight.copy_(quantizer.dequantize(codes_OI.reshape(weight.shape).float()))
 
-    shape = (rows, (columns + 1) // 2 if is_packed else columns)
-    role: Role = "codes_4bit" if is_packed else "codes_8bit"
-    dtype = torch.uint8 if is_packed else byte_type
-    grid = (quantizer.grid.quant_min, quantizer.grid.quant_max)
-    return PackedEntry(f"{name}.weight_codes", role, dtype, shape, get, set_codes, weight.numel(), grid, columns)
+    return PackedEntry(
+        name=f"{name}.weight_codes",
+        role=_CODE_ROLES[packed_bits],
+        dtype=torch.uint8 if is_packed else byte_type,
+        shape=(rows, packed_columns(columns, packed_bits) if is_packed else columns),
+        get=get,
+        set=set_codes,
+        num_weights=weight.numel(),
+        code_range=(quantizer.grid.quant_min, quantizer.grid.quant_max),
+        num_columns=columns,
+        packed_bits=packed_bits if is_packed else 0,
+    )
 
 
 def _float_entry(name: str, tensor: Tensor) -> PackedEntry:

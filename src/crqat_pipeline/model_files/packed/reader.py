@@ -69,7 +69,7 @@ class PackedModel:
             set_quantized(detector, self.header.quantized_parts)
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
-        entries = manifest(detector)
+        entries = manifest(detector, self.header.format_version)
         self._check_names(entries)
         for name, entry in entries.items():
             self._check_entry(entry)

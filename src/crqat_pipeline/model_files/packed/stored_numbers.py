@@ -6,7 +6,7 @@ from torch import Tensor
 
 from crqat_pipeline.model_files.number_checks import check_codes, check_finite, check_positive
 from crqat_pipeline.model_files.packed.manifest import PackedEntry
-from crqat_pipeline.quantization import unpack_int4
+from crqat_pipeline.quantization.code_packing import padding_is_zero, unpack_codes
 
 
 def check_numbers(entry: PackedEntry, tensor: Tensor) -> None:
@@ -17,9 +17,12 @@ def check_numbers(entry: PackedEntry, tensor: Tensor) -> None:
     if entry.code_range is None:
         return
     low, high = entry.code_range
-    if entry.role == "codes_4bit":
-        check_codes(entry.name, unpack_int4(tensor, entry.num_columns, low < 0), low, high)
-        if entry.num_columns % 2 and bool((tensor[:, -1] >> 4).any()):
-            raise ValueError(f"An odd row ends with a zero nibble; {entry.name!r} has others. Export the model again.")
+    if entry.packed_bits:
+        codes = unpack_codes(tensor, entry.num_columns, entry.packed_bits, low < 0)
+        check_codes(entry.name, codes, low, high)
+        if not padding_is_zero(tensor, entry.num_columns, entry.packed_bits):
+            raise ValueError(
+                f"Bits behind the last code of a row are zero; {entry.name!r} has others. Export the model again."
+            )
     else:
         check_codes(entry.name, tensor, low, high)

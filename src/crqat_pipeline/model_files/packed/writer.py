@@ -17,8 +17,8 @@ from torch import Tensor
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR
 from crqat_pipeline.model_files.detector_row import DetectorRow
-from crqat_pipeline.model_files.packed.header import CLIP_CONVENTION, FORMAT_NAME, FORMAT_VERSION
-from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
+from crqat_pipeline.model_files.packed.header import CLIP_CONVENTION, FORMAT_NAME
+from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest, version_of
 from crqat_pipeline.model_files.packed.size import PackedReport
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
@@ -46,7 +46,8 @@ def write_packed(
     """
     path = Path(path)
     check_ready(prepared_detector)
-    entries = manifest(prepared_detector)
+    version = version_of(prepared_detector)
+    entries = manifest(prepared_detector, version)
     tensors = {name: _checked(entry) for name, entry in entries.items()}
     sizes = Counter[str]()
     for name, tensor in tensors.items():
@@ -56,7 +57,7 @@ def write_packed(
         sizes["text_bank"] = tensors[TEXT_BANK_TENSOR].nbytes
     facts: dict[str, Any] = {
         "format": FORMAT_NAME,
-        "format_version": FORMAT_VERSION,
+        "format_version": version,
         "detector": DetectorRow.of(detector_name, detector_options).as_json(),
         "quantization": quantization.model_dump(mode="json"),
         "quantized_parts": _quantized_parts(prepared_detector),
@@ -71,7 +72,7 @@ def write_packed(
         write_tensors(temporary, tensors, facts)
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    num_packed = sum(entry.num_weights for entry in entries.values() if entry.role == "codes_4bit")
+    num_packed = sum(entry.num_weights for entry in entries.values() if entry.packed_bits)
     return PackedReport(path, path.stat().st_size, dict(sizes), num_packed, checksum)
 
 
