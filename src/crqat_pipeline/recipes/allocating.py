@@ -1,0 +1,135 @@
+"""Widths for a trained detector under a budget: sensitivities, the integer program, and what came of it.
+
+Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+from crqat_pipeline.allocation import MENUS, Allocation, AllocationSpec, allocate, movement, sensitivities
+from crqat_pipeline.allocation.layer_choices import LayerChoices, layer_choices
+from crqat_pipeline.allocation.sensitivity import Answers, Batch, answers_of
+from crqat_pipeline.allocation.solve import MB, Limits
+from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
+from crqat_pipeline.detection_data.loader_spec import LoaderSpec
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.model_files.rebuilding import rebuild
+from crqat_pipeline.quantization import CostReport, QuantSpec, calibrate, cost, prepare, set_quantized
+from crqat_pipeline.quantization.bit_widths import FLOAT_BITS
+from crqat_pipeline.recipes.specs import RunSpec
+from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.runtime.seeding import derive_seed
+from crqat_pipeline.structures.checkpoint import Checkpoint
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AllocatedWidths:
+    """widths: `quantization.widths` by layer. rows: one per layer, as told. metrics: cost, predicted and measured."""
+
+    widths: dict[str, dict[str, int | str]]
+    rows: list[Row]
+    metrics: dict[str, float]
+
+
+def allocate_widths(
+    teacher: Checkpoint, calibration: TrainingData, quantization: QuantSpec, spec: AllocationSpec, run: RunSpec
+) -> AllocatedWidths:
+    """The best widths of the menu within the budget, for this teacher and these images; nothing is trained.
+
+    Raises ValueError for a budget that cannot be kept, with the smallest that can.
+    """
+    device = choose_device(run.device)
+    detector = rebuild(teacher).detector.to(device).eval()
+    batches = _batches(calibration, spec, run, device)
+    menu = MENUS[spec.menu]
+    uniform_cost = cost(detector, quantization, spec.image_size_px, spec.num_prompts)
+    bits = sorted({*menu.bits, *_uniform_bits(quantization)})
+    found = sensitivities(detector, quantization, bits, batches)
+    layers = layer_choices(detector, quantization, menu, found, spec.image_size_px, spec.num_prompts)
+    allocation = allocate(layers, _limits(detector, spec, uniform_cost, layers))
+    allocated = quantization.model_copy(update={"widths": allocation.rules})
+    own_cost = cost(detector, allocated, spec.image_size_px, spec.num_prompts)
+    answers = answers_of(detector, batches)
+    metrics = {
+        "size_mb": own_cost.size_mb,
+        "bops_g": own_cost.bops_t * 1e3,
+        "predicted": allocation.predicted,
+        "measured": _measured(detector, allocated, answers),
+        "uniform_size_mb": uniform_cost.size_mb,
+        "uniform_bops_g": uniform_cost.bops_t * 1e3,
+        "uniform_measured": _measured(detector, quantization, answers),
+    }
+    widths = {rule.layers: rule.model_dump(include={"weight", "activation"}) for rule in allocation.rules}
+    return AllocatedWidths(widths, _rows(allocation), metrics)
+
+
+def _batches(data: TrainingData, spec: AllocationSpec, run: RunSpec, device: torch.device) -> list[Batch]:
+    """The first images, each batch with prompts of its own, drawn from the whole text bank."""
+    loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=spec.batch_size)
+    generator = torch.Generator().manual_seed(derive_seed(run.seed, "bit_allocation"))
+    texts_KD = data.text_bank.embeddings_KD
+    batches: list[Batch] = []
+    num_batches = -(-spec.images // spec.batch_size)
+    for batch in islice(evaluation_batches(data.split, data.images, loader), num_batches):
+        drawn = torch.randperm(len(texts_KD), generator=generator)[: spec.asked_prompts]
+        batches.append((batch.images_B3HW.to(device), texts_KD[drawn].to(device)))
+    return batches
+
+
+def _uniform_bits(quantization: QuantSpec) -> set[int]:
+    widths = (quantization.weight_bits, quantization.activation_bits, quantization.attention_bits)
+    return {bits for bits in widths if bits is not None}
+
+
+def _limits(
+    detector: OpenVocabularyDetector, spec: AllocationSpec, uniform: CostReport, layers: Sequence[LayerChoices]
+) -> Limits:
+    """The budget without what no choice can change."""
+    plain = cost(detector, None, spec.image_size_px, spec.num_prompts)
+    names = {layer.name for layer in layers}
+    other_bops = float(sum(row.bops for row in plain.layers if row.name not in names))
+    other_bytes = plain.size_mb * MB - sum(row.stored_bytes for row in plain.layers if row.name in names)
+    size_mb = uniform.size_mb if spec.budget.size_mb is None else spec.budget.size_mb
+    bops = uniform.bops_t * 1e12 if spec.budget.bops_g is None else spec.budget.bops_g * 1e9
+    if size_mb * MB <= other_bytes or bops <= other_bops:
+        raise ValueError(
+            f"What stays in full precision alone needs {other_bytes / MB:.4g} MB and {other_bops / 1e9:.4g} GBOPs; the "
+            f"budget is {size_mb:.4g} MB and {bops / 1e9:.4g} GBOPs. Raise it, or shorten "
+            "quantization.keep_full_precision."
+        )
+    return Limits(size_mb * MB - other_bytes, bops - other_bops)
+
+
+def _measured(detector: OpenVocabularyDetector, quantization: QuantSpec, answers: Answers) -> float:
+    """Movement of the whole detector, quantized and calibrated, without training."""
+    student = copy.deepcopy(detector)
+    prepare(student, quantization)
+    calibrate(student, answers.batches, list(student.parts))
+    set_quantized(student, list(student.parts))
+    return movement(student, answers)
+
+
+def _rows(allocation: Allocation) -> list[Row]:
+    return [
+        {
+            "layer": layer.name,
+            "part": layer.part,
+            "kind": layer.kind,
+            "weight_bits": choice.weight if choice.weight != FLOAT_BITS else "none",
+            "activation_bits": choice.activation if choice.activation != FLOAT_BITS else "none",
+            "sensitivity": choice.sensitivity,
+            "gbops": choice.bops / 1e9,
+            "kilobytes": choice.stored / 1024,
+        }
+        for layer, choice in zip(allocation.layers, allocation.chosen, strict=True)
+    ]
