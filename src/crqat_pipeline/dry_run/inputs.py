@@ -11,12 +11,10 @@ from typing import Any
 from crqat_pipeline.detection_data.annotation_file import image_file_name
 from crqat_pipeline.detection_data.image_folder import ImageFileError, ImageFolder
 from crqat_pipeline.detection_data.open_shapes import draw_layout
-from crqat_pipeline.detection_data.sources import SourceMixture
+from crqat_pipeline.detection_data.sources import LAYOUTS, SourceMixture
 from crqat_pipeline.dry_run.findings import DryRunReport, count
 from crqat_pipeline.dry_run.subject import DryRunSubject, SplitEntry
 
-PUBLISHED_IMAGES = {"objects365": 1_742_289, "grounding": 621_189, "coco": 118_287, "lvis": 100_170}
-"""Of the training files, by layout; used where a file is not there yet. Grounding: GQA as final_mixed_train_no_coco."""
 RENDERED = ("train", "qat", "val")
 IMAGES_LOOKED_AT = 200
 GB = 2.0**30
@@ -98,7 +96,7 @@ def _source_rows(content: SourceMixture, split: SplitEntry, report: DryRunReport
     absent = [name for name, spec in content.sources.items() if not spec.annotations.is_file()]
     rows: list[tuple[str, ...]] = []
     for name in absent:
-        published = PUBLISHED_IMAGES[content.sources[name].layout]
+        published = LAYOUTS[content.sources[name].layout].num_images
         rows.append((f"qat: {name}", count(published, True), "-", "-", "not there; published size"))
     there = {name: spec for name, spec in content.sources.items() if name not in absent}
     if not there:
@@ -121,7 +119,7 @@ def _of_mixture(content: SourceMixture, report: DryRunReport) -> QatImages | Non
     absent = [spec.layout for spec in content.sources.values() if not spec.annotations.is_file()]
     if not absent and content.is_read:
         return QatImages(_num_with_boxes(content), False)
-    return QatImages(sum(PUBLISHED_IMAGES[spec.layout] for spec in content.sources.values()), True)
+    return QatImages(sum(LAYOUTS[spec.layout].num_images for spec in content.sources.values()), True)
 
 
 def _found_images(name: str, content: Mapping[str, Any], split: SplitEntry, report: DryRunReport) -> str:

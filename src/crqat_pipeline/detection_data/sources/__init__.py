@@ -3,5 +3,6 @@
 from crqat_pipeline.detection_data.sources.folders import SourceFolders
 from crqat_pipeline.detection_data.sources.mixture import SourceMixture
 from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.detection_data.sources.table import LAYOUTS
 
-__all__ = ["SourceFolders", "SourceMixture", "SourceSpec"]
+__all__ = ["LAYOUTS", "SourceFolders", "SourceMixture", "SourceSpec"]

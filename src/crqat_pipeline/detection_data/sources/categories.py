@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crqat_pipeline.detection_data.annotation_file import image_file_name, read_json_annotations
+from crqat_pipeline.detection_data.sources.layout import SourceLayout
 from crqat_pipeline.detection_data.sources.records import (
     SourceRecords,
     check_count,
@@ -13,34 +14,22 @@ from crqat_pipeline.detection_data.sources.records import (
     usable_boxes,
     without_images,
 )
-from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.detection_data.sources.source_files import SourceFiles
 from crqat_pipeline.structures.category_name import spelled_names
 
-SPELLED_LAYOUTS = ("objects365", "lvis")
-"""Layouts whose names have spelling rules: several names in one, qualifiers, underscores."""
-NUM_CATEGORIES = {"objects365": 365, "coco": 80, "lvis": 1203}
-MISSING_IMAGES = {
-    "objects365": (
-        "patch6/objects365_v1_00320532.jpg",
-        "patch6/objects365_v1_00320534.jpg",
-        "patch16/objects365_v2_00908726.jpg",
-    ),
-}
-"""Annotated, but in no download: every known reader of Objects365 v2 leaves these three out."""
 
-
-def read_categories(source: str, spec: SourceSpec) -> SourceRecords:
+def read_categories(source: str, files: SourceFiles, layout: SourceLayout) -> SourceRecords:
     """Records of one file. Names with a slash ("Cabinet/shelf") become synonyms (see spelled_names).
 
     Raises ValueError for a file that is not there or no JSON, AnnotationError (all faults, with counts) for sections
     that are missing, another number of categories, and boxes that cannot be used.
     """
-    content = read_json_annotations(spec.annotations)
+    content = read_json_annotations(files.annotations)
     images, boxes, categories = (section(content, name, source) for name in ("images", "annotations", "categories"))
     require_fields(images, "images", ("id", "width", "height"), source)
     require_fields(boxes, "annotations", ("id", "image_id", "category_id", "bbox"), source)
     require_fields(categories, "categories", ("id", "name"), source)
-    check_count(categories, NUM_CATEGORIES.get(spec.layout), spec, source)
+    check_count(categories, layout.num_categories, files, source)
     known = {category["id"] for category in categories}
     records = SourceRecords(
         images=[
@@ -62,18 +51,18 @@ def read_categories(source: str, spec: SourceSpec) -> SourceRecords:
             }
             for box in boxes
         ],
-        categories=[_category(one, spec) for one in categories],
+        categories=[_category(one, layout) for one in categories],
     )
-    without_images(records, (*MISSING_IMAGES.get(spec.layout, ()), *spec.leave_out))
+    without_images(records, (*layout.missing_images, *files.leave_out))
     usable_boxes(
         records,
-        spec,
+        files,
         source,
         lambda box: None if box["category_id"] in known else "is of a category that the file does not list",
     )
     return records
 
 
-def _category(category: dict[str, Any], spec: SourceSpec) -> dict[str, Any]:
+def _category(category: dict[str, Any], layout: SourceLayout) -> dict[str, Any]:
     kept: dict[str, Any] = {key: category[key] for key in ("id", "name", "synonyms") if key in category}
-    return {**kept, "synonyms": list(spelled_names(kept))} if spec.layout in SPELLED_LAYOUTS else kept
+    return {**kept, "synonyms": list(spelled_names(kept))} if layout.has_spelled_names else kept

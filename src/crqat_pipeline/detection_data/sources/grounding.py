@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from crqat_pipeline.detection_data.annotation_file import image_file_name, read_json_annotations
+from crqat_pipeline.detection_data.sources.layout import SourceLayout
 from crqat_pipeline.detection_data.sources.records import (
     SourceRecords,
     check_count,
@@ -16,7 +17,7 @@ from crqat_pipeline.detection_data.sources.records import (
     usable_boxes,
     without_images,
 )
-from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.detection_data.sources.source_files import SourceFiles
 
 NO_PHRASE = "has an empty phrase"
 BAD_SPAN = "has a span outside its caption"
@@ -38,13 +39,13 @@ def phrase_of(caption: str, spans: Any) -> str:
     return " ".join(" ".join(parts).lower().split())
 
 
-def read_grounding(source: str, spec: SourceSpec) -> SourceRecords:
+def read_grounding(source: str, files: SourceFiles, layout: SourceLayout) -> SourceRecords:
     """Records of one file: every different phrase is a category of its own, in order of appearance.
 
     Raises ValueError for a file that is not there or no JSON, AnnotationError (all faults, with counts) for records
     without caption or spans, empty phrases, spans outside their caption, and boxes that cannot be used.
     """
-    content = read_json_annotations(spec.annotations)
+    content = read_json_annotations(files.annotations)
     images, boxes = section(content, "images", source), section(content, "annotations", source)
     require_fields(images, "images", ("id", "file_name", "width", "height", "caption"), source)
     require_fields(boxes, "annotations", ("id", "image_id", "bbox", "tokens_positive"), source)
@@ -77,7 +78,7 @@ def read_grounding(source: str, spec: SourceSpec) -> SourceRecords:
         annotations=annotations,
         categories=[{"id": number, "name": phrase, "is_phrase": True} for phrase, number in numbers.items()],
     )
-    without_images(records, spec.leave_out)
-    usable_boxes(records, spec, source, lambda box: faults.get(box["id"]))
-    check_count(records.categories, None, spec, source)
+    without_images(records, (*layout.missing_images, *files.leave_out))
+    usable_boxes(records, files, source, lambda box: faults.get(box["id"]))
+    check_count(records.categories, layout.num_categories, files, source)
     return records

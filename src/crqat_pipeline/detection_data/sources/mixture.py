@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crqat_pipeline.detection_data.sources.categories import read_categories
-from crqat_pipeline.detection_data.sources.grounding import read_grounding
 from crqat_pipeline.detection_data.sources.records import SourceRecords
 from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.detection_data.sources.table import read_source
 
 logger = logging.getLogger(__name__)
-
-LAYOUTS: Mapping[str, Callable[[str, SourceSpec], SourceRecords]] = {
-    "objects365": read_categories,
-    "coco": read_categories,
-    "lvis": read_categories,
-    "grounding": read_grounding,
-}
-"""Layout -> its reader."""
 
 
 class SourceMixture(Mapping[str, Any]):
@@ -53,7 +44,7 @@ class SourceMixture(Mapping[str, Any]):
 
     def _read(self) -> dict[str, Any]:
         if self._content is None:
-            self._content = _mixed({name: LAYOUTS[spec.layout](name, spec) for name, spec in self.sources.items()})
+            self._content = _mixed({name: read_source(name, spec) for name, spec in self.sources.items()})
         return self._content
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
-from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.detection_data.sources.source_files import SourceFiles
 
 Record = dict[str, Any]
 
@@ -55,11 +55,13 @@ def require_fields(rows: Sequence[Record], name: str, fields: Sequence[str], sou
         raise AnnotationError(faults)
 
 
-def check_count(categories: Sequence[Record], expected: int | None, spec: SourceSpec, source: str) -> None:
+def check_count(categories: Sequence[Record], expected: int | None, files: SourceFiles, source: str) -> None:
     """Raises AnnotationError if the file is not the vocabulary that it should be."""
-    wanted = spec.num_categories or expected
+    wanted = files.num_categories or expected
     if wanted is not None and len(categories) != wanted:
-        text = f"{source}: layout {spec.layout} has {wanted} categories; {spec.annotations.name} has {len(categories)}"
+        text = (
+            f"{source}: layout {files.layout} has {wanted} categories; {files.annotations.name} has {len(categories)}"
+        )
         raise AnnotationError([Fault("category count", f"{text}. Give the full file, or set num_categories")])
 
 
@@ -74,14 +76,14 @@ def without_images(records: SourceRecords, name_ends: Sequence[str]) -> None:
 
 
 def usable_boxes(
-    records: SourceRecords, spec: SourceSpec, source: str, fault_of: Callable[[Record], str | None]
+    records: SourceRecords, files: SourceFiles, source: str, fault_of: Callable[[Record], str | None]
 ) -> None:
-    """Refuse or repair boxes (see SourceSpec.faulty_boxes). fault_of: what else is wrong with a record."""
+    """Refuse or repair boxes (see SourceFiles.faulty_boxes). fault_of: what else is wrong with a record."""
     sizes = {image["id"]: (image["width"], image["height"]) for image in records.images}
     kept: list[Record] = []
     faults: list[Fault] = []
     clipped: list[str] = []
-    repairs = spec.faulty_boxes == "repair"
+    repairs = files.faulty_boxes == "repair"
     for box in records.annotations:
         name = f"annotation {box['id']}"
         found = list(_faults(box, sizes.get(box["image_id"]), fault_of))

@@ -1,30 +1,19 @@
-"""Where one source of training data lies, and how its files are laid out."""
+"""One source of training data, as the catalog describes it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from pydantic import field_validator
 
-from pydantic import BaseModel, ConfigDict, Field
+from crqat_pipeline.detection_data.sources.source_files import SourceFiles
+from crqat_pipeline.detection_data.sources.table import LAYOUTS
+from crqat_pipeline.runtime.lookup import look_up
 
 
-class SourceSpec(BaseModel):
-    """One annotation file and the image folder that goes with it."""
+class SourceSpec(SourceFiles):
+    """Files of a layout that is a row of LAYOUTS."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    layout: Literal["objects365", "grounding", "coco", "lvis"] = Field(
-        description="objects365: Objects365 v2. grounding: MDETR's captions with phrases (GQA, Flickr30k)"
-    )
-    annotations: Path = Field(description="JSON file")
-    images: Path = Field(description="Folder; names of the file may begin with folders above it")
-    num_categories: int | None = Field(
-        default=None, ge=1, description="Refuse another number of categories; absent: the number of the published file"
-    )
-    leave_out: tuple[str, ...] = Field(
-        default=(), description="Ends of names of images that are left out, beside those known to be missing"
-    )
-    faulty_boxes: Literal["refuse", "repair"] = Field(
-        default="refuse",
-        description="repair: clip boxes to their image, leave out those without area or phrase, and count both",
-    )
+    @field_validator("layout")
+    @classmethod
+    def _layout_is_known(cls, layout: str) -> str:
+        look_up(LAYOUTS, layout, "source layout")
+        return layout

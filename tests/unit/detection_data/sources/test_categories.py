@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from crqat_pipeline.detection_data import AnnotationError, prepare_split
-from crqat_pipeline.detection_data.sources.categories import read_categories
 from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.detection_data.sources.table import read_source
 from crqat_pipeline.structures.category_name import prompt_names
 from tests.support.published_layouts import coco, lvis, objects365, write_json
 
@@ -20,7 +20,7 @@ def spec(folder: Path, content: dict[str, Any], layout: str = "objects365", **op
 
 
 def test_images_that_no_download_has_are_left_out_with_their_boxes(tmp_path):
-    records = read_categories("o365", spec(tmp_path, objects365()))
+    records = read_source("o365", spec(tmp_path, objects365()))
     assert [image["id"] for image in records.images] == list(range(1, 9))
     assert {box["image_id"] for box in records.annotations} == set(range(1, 9))
     assert records.left_out == {"images known to be missing": "1 (images/v2/patch16/objects365_v2_00908726.jpg)"}
@@ -28,14 +28,14 @@ def test_images_that_no_download_has_are_left_out_with_their_boxes(tmp_path):
 
 
 def test_crowds_stay_marked_and_are_not_trained_on(tmp_path):
-    records = read_categories("o365", spec(tmp_path, objects365()))
+    records = read_source("o365", spec(tmp_path, objects365()))
     assert [box["id"] for box in records.annotations if box["iscrowd"]] == [500]
     split = prepare_split(vars(records))
     assert sum(len(image.category_ids) for image in split.images) == 8
 
 
 def test_further_images_can_be_left_out(tmp_path):
-    records = read_categories("o365", spec(tmp_path, objects365(), leave_out=["patch1/objects365_v1_00000003.jpg"]))
+    records = read_source("o365", spec(tmp_path, objects365(), leave_out=["patch1/objects365_v1_00000003.jpg"]))
     assert 3 not in {image["id"] for image in records.images}
 
 
@@ -43,14 +43,14 @@ def test_another_number_of_categories_is_refused(tmp_path):
     content = objects365()
     content["categories"].pop()
     with pytest.raises(AnnotationError, match=r"o365: layout objects365 has 365 categories; a\.json has 364"):
-        read_categories("o365", spec(tmp_path, content))
-    assert len(read_categories("o365", spec(tmp_path, content, num_categories=364)).categories) == 364
+        read_source("o365", spec(tmp_path, content))
+    assert len(read_source("o365", spec(tmp_path, content, num_categories=364)).categories) == 364
 
 
 def test_coco_and_lvis_name_their_images_by_folder(tmp_path):
-    records = read_categories("coco", spec(tmp_path, coco(), "coco", num_categories=2))
+    records = read_source("coco", spec(tmp_path, coco(), "coco", num_categories=2))
     assert records.images[0]["file_name"] == "val2017/000000000001.jpg"
-    records = read_categories("lvis", spec(tmp_path, lvis(), "lvis", num_categories=2))
+    records = read_source("lvis", spec(tmp_path, lvis(), "lvis", num_categories=2))
     assert records.images[1]["file_name"] == "val2017/000000000002.jpg"
     assert records.categories[1]["synonyms"] == ["star"]
 
@@ -69,7 +69,7 @@ def test_faulty_boxes_are_refused_with_count_and_offender(tmp_path, bbox, kind):
     content = objects365()
     content["annotations"][0]["bbox"] = content["annotations"][1]["bbox"] = bbox
     with pytest.raises(AnnotationError) as refusal:
-        read_categories("o365", spec(tmp_path, content))
+        read_source("o365", spec(tmp_path, content))
     assert f"2 × {kind}" in str(refusal.value)
     assert "o365: annotation 1, box " in str(refusal.value)
 
@@ -78,7 +78,7 @@ def test_faulty_boxes_are_repaired_on_request_and_counted(tmp_path):
     content = objects365()
     for number, bbox in enumerate(([90, 10, 20, 5], [10, 10, 0, 5], [200, 10, 5, 5])):
         content["annotations"][number]["bbox"] = bbox
-    records = read_categories("o365", spec(tmp_path, content, faulty_boxes="repair"))
+    records = read_source("o365", spec(tmp_path, content, faulty_boxes="repair"))
     assert records.annotations[0]["bbox"] == [90, 10, 6, 5]
     assert {2, 3}.isdisjoint(box["id"] for box in records.annotations)
     assert records.left_out["boxes clipped to their image"] == "1 (annotation 1)"
@@ -91,7 +91,7 @@ def test_unknown_images_and_categories_are_named(tmp_path):
     content["annotations"][0]["image_id"] = 77
     content["annotations"][1]["category_id"] = 999
     with pytest.raises(AnnotationError) as refusal:
-        read_categories("o365", spec(tmp_path, content))
+        read_source("o365", spec(tmp_path, content))
     assert "is of an image that the file does not list" in str(refusal.value)
     assert "is of a category that the file does not list" in str(refusal.value)
 
@@ -100,13 +100,13 @@ def test_broken_records_are_named(tmp_path):
     content = objects365()
     del content["annotations"][2]["bbox"]
     with pytest.raises(AnnotationError, match=r"o365: annotations\[2\] lacks bbox"):
-        read_categories("o365", spec(tmp_path, content))
+        read_source("o365", spec(tmp_path, content))
     with pytest.raises(AnnotationError, match=r"'images' must be a list of records; got a list of 0"):
-        read_categories("o365", spec(tmp_path, content | {"images": []}))
+        read_source("o365", spec(tmp_path, content | {"images": []}))
     content = objects365()
     content["images"][0]["id"] = "7"
     with pytest.raises(AnnotationError, match=r"images\[0\]\.id must be an integer from 0; got '7'"):
-        read_categories("o365", spec(tmp_path, content))
+        read_source("o365", spec(tmp_path, content))
     missing = SourceSpec(layout="objects365", annotations=tmp_path / "none.json", images=tmp_path)
     with pytest.raises(ValueError, match=r"none\.json does not exist"):
-        read_categories("o365", missing)
+        read_source("o365", missing)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from crqat_pipeline.detection_data import AnnotationError
-from crqat_pipeline.detection_data.sources.grounding import phrase_of, read_grounding
+from crqat_pipeline.detection_data.sources.grounding import phrase_of
 from crqat_pipeline.detection_data.sources.spec import SourceSpec
+from crqat_pipeline.detection_data.sources.table import read_source
 from tests.support.published_layouts import CAPTION, grounding, write_json
 
 
@@ -19,7 +20,7 @@ def spec(folder: Path, content: dict[str, Any], **options: Any) -> SourceSpec:
 
 
 def test_every_phrase_is_a_category_in_order_of_appearance(tmp_path):
-    records = read_grounding("gqa", spec(tmp_path, grounding(2)))
+    records = read_source("gqa", spec(tmp_path, grounding(2)))
     assert [one["name"] for one in records.categories] == ["red circle", "blue square", "star"]
     assert all(one["is_phrase"] for one in records.categories)
     assert [box["category_id"] for box in records.annotations] == [1, 2, 3, 1, 2, 3]
@@ -44,10 +45,10 @@ def test_empty_phrases_and_bad_spans_are_refused_together(tmp_path):
     content["annotations"][0]["tokens_positive"] = [[1, 2]]
     content["annotations"][1]["tokens_positive"] = [[40, 90]]
     with pytest.raises(AnnotationError) as refusal:
-        read_grounding("gqa", spec(tmp_path, content))
+        read_source("gqa", spec(tmp_path, content))
     assert "1 × has an empty phrase" in str(refusal.value)
     assert "1 × has a span outside its caption" in str(refusal.value)
-    repaired = read_grounding("gqa", spec(tmp_path, content, faulty_boxes="repair"))
+    repaired = read_source("gqa", spec(tmp_path, content, faulty_boxes="repair"))
     assert len(repaired.annotations) == 10
     assert repaired.left_out["boxes: has an empty phrase"].startswith("1 (gqa: annotation 0")
 
@@ -56,4 +57,4 @@ def test_captions_are_required(tmp_path):
     content = grounding()
     del content["images"][1]["caption"]
     with pytest.raises(AnnotationError, match=r"gqa: images\[1\] lacks caption"):
-        read_grounding("gqa", spec(tmp_path, content))
+        read_source("gqa", spec(tmp_path, content))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from crqat_pipeline.detection_data import (
     prepare_split,
     training_batches,
 )
-from crqat_pipeline.detection_data.sources import SourceFolders, SourceMixture, SourceSpec
+from crqat_pipeline.detection_data.sources import LAYOUTS, SourceFolders, SourceMixture, SourceSpec
+from crqat_pipeline.detection_data.sources.layout import SourceLayout
+from crqat_pipeline.detection_data.sources.records import SourceRecords
+from crqat_pipeline.detection_data.sources.source_files import SourceFiles
 from crqat_pipeline.structures.vocabulary import TextBank
 from tests.support.published_layouts import write_datasets
 
@@ -157,3 +161,21 @@ def test_names_of_sources_are_checked(sources):
 
 def test_positives_are_never_left_out_for_negatives(split):
     assert np.unique([len(image.category_ids) for image in split.images]).tolist() == [1, 3]
+
+
+def test_an_unknown_layout_is_refused_with_the_table() -> None:
+    with pytest.raises(ValueError, match=r"Unknown source layout 'objects356'\. Did you mean 'objects365'\?"):
+        SourceSpec(layout="objects356", annotations=Path("a.json"), images=Path("b"))
+
+
+def test_a_row_that_is_added_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def read_names(source: str, files: SourceFiles, layout: SourceLayout) -> SourceRecords:
+        image = {"id": 1, "file_name": "a.jpg", "width": 8, "height": 8}
+        box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 4, 4], "iscrowd": 0}
+        return SourceRecords([image], [box], [{"id": 1, "name": f"{source} {layout.meaning}"}])
+
+    rows = {**LAYOUTS, "own": SourceLayout("of a user", read_names, num_images=1)}
+    for module in ("spec", "table"):
+        monkeypatch.setattr(f"crqat_pipeline.detection_data.sources.{module}.LAYOUTS", rows)
+    mixture = SourceMixture({"mine": SourceSpec(layout="own", annotations=tmp_path / "a.json", images=tmp_path)})
+    assert mixture["categories"] == [{"id": 1, "name": "mine of a user", "scope": "mine"}]
