@@ -38,8 +38,7 @@ def with_pre_activation(
     """
     if quantization.pre_activation_bits is not None:
         raise ValueError(
-            f"This student was trained with {quantization.pre_activation_bits}-bit pre-activations; export it as it "
-            "is, after align_biases."
+            f"This student was trained with {quantization.pre_activation_bits}-bit pre-activations; export it as it is."
         )
     spec = quantization.model_copy(update={"pre_activation_bits": PRE_ACTIVATION_BITS})
     detector = build_detector(detector_name, **detector_options).eval()

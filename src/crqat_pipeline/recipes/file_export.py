@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,18 @@ from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.fitting_form import check_form, chosen_form, has_pre_activation
 from crqat_pipeline.export.onnx.requirements import require_onnx
-from crqat_pipeline.export.onnx.supported import check_supported
+from crqat_pipeline.export.onnx.supported import check_supported, has_emitters
+from crqat_pipeline.export.pre_activation import with_pre_activation
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
 from crqat_pipeline.inference.image_files import expand, is_image
 from crqat_pipeline.inference.image_source import open_image
 from crqat_pipeline.model_files.checkpoint_file import read_checkpoint, text_bank_of
+from crqat_pipeline.model_files.detector_row import DetectorRow
 from crqat_pipeline.model_files.kind import ONNX, PACKED, kind_of
 from crqat_pipeline.model_files.opening import naming
 from crqat_pipeline.model_files.packed import read_packed
 from crqat_pipeline.model_files.rebuilding import rebuild
+from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.structures.vocabulary import TextBank
 
 DEFAULT_IMAGE_SIZE_PX = 640
@@ -41,9 +44,12 @@ BATCH_SIZE = 4
 
 @dataclass(frozen=True)
 class ExportableModel:
-    """A detector in eval mode, its quantizers as they were. extra: facts that go into the file."""
+    """A detector in eval mode, its quantizers as they were. row and quantization: what it is built from (None: full
+    precision). extra: facts that go into the file."""
 
     detector: OpenVocabularyDetector
+    row: DetectorRow
+    quantization: QuantSpec | None
     text_bank: TextBank | None
     extra: Mapping[str, Any]
 
@@ -63,11 +69,42 @@ def open_for_export(path: Path) -> ExportableModel:
             raise ValueError(f"{path} is an ONNX graph already. Export from the packed file or the checkpoint.")
         if kind == PACKED:
             packed = read_packed(path)
-            return ExportableModel(packed.build(), packed.text_bank, packed.extra)
+            return ExportableModel(
+                packed.build(), packed.header.detector, packed.as_stored, packed.text_bank, packed.extra
+            )
         checkpoint = read_checkpoint(path)
         known = ("stage", "seed", "image_size_px", "text_encoder")
         extra = {key: checkpoint.metadata[key] for key in known if key in checkpoint.metadata}
-        return ExportableModel(rebuild(checkpoint).detector, text_bank_of(checkpoint), extra)
+        rebuilt = rebuild(checkpoint)
+        return ExportableModel(rebuilt.detector, rebuilt.row, rebuilt.quantization, text_bank_of(checkpoint), extra)
+
+
+def with_integer_outputs(model: ExportableModel, images: Iterable[Image.Image], image_size_px: int) -> ExportableModel:
+    """The same student with 8-bit pre-activation quantizers calibrated on the images, for the form fast.
+
+    Raises ValueError for a full-precision model, one that has such quantizers, one without prompts to calibrate on,
+    and no images.
+    """
+    if model.quantization is None:
+        raise ValueError("Pre-activation quantizers serve quantized layers; this model is in full precision.")
+    if not has_emitters(model.detector):
+        raise ValueError(
+            f"The form fast, which needs pre-activation quantizers, is written of detectors with emitters; "
+            f"{model.row.name} is traced. Leave --pre-activation-images out."
+        )
+    if model.text_bank is None:
+        raise ValueError("A detector is calibrated on prompts, and this model came without. Give a text bank.")
+    texts_KD = model.text_bank.embeddings_KD.float()
+    batches = ((images_B3HW, texts_KD) for images_B3HW in image_batches(images, image_size_px, BATCH_SIZE))
+    student, quantization = with_pre_activation(
+        model.detector,
+        batches,
+        detector_name=model.row.name,
+        detector_options=model.row.options,
+        quantization=model.quantization,
+    )
+    extra = {**model.extra, "pre_activation": "calibrated after training"}
+    return replace(model, detector=student, quantization=quantization, extra=extra)
 
 
 def export_file(

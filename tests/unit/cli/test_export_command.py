@@ -23,20 +23,33 @@ BANK = TextBank(("red lamp", "stray cat"), torch.eye(2, 64), "test", is_normaliz
 NAME = "yolo_world_open_shapes"
 
 
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory):
-    """Trained with pre-activation quantizers, biases not aligned."""
+def pack(folder, **more):
     torch.manual_seed(0)
     detector = build_detector(NAME).eval()
-    options = {"activation_initialization": "minmax", "weight_initialization": "minmax", "pre_activation_bits": 8}
-    spec = QuantSpec.parse("4-4-8", **options)
+    spec = QuantSpec.parse("4-4-8", activation_initialization="minmax", weight_initialization="minmax", **more)
     prepare(detector, spec)
     calibrate(detector, [(torch.rand(1, 3, 64, 64), BANK.embeddings_KD)], list(detector.parts))
     set_quantized(detector, list(detector.parts))
-    path = tmp_path_factory.mktemp("model") / "m.int4.safetensors"
+    path = folder / "m.int4.safetensors"
     row = {"detector_name": NAME, "detector_options": {}, "quantization": spec}
     write_packed(path, detector, **row, text_bank=BANK, extra_metadata={"image_size_px": 64, "stage": "test"})
     return path
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """Trained with pre-activation quantizers, biases not aligned."""
+    return pack(tmp_path_factory.mktemp("model"), pre_activation_bits=8)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    for name in ("a.png", "b.jpg", "c.png"):
+        Image.fromarray(noise).save(folder / name)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +73,7 @@ def test_the_command_offers_every_form():
     assert set(OFFERED) == {"auto", *FORMS}
 
 
-def test_a_packed_file_becomes_a_proved_graph(packed, tmp_path):
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
-    for name in ("a.png", "b.jpg", "c.png"):
-        Image.fromarray(noise).save(pictures / name)
+def test_a_packed_file_becomes_a_proved_graph(packed, pictures, tmp_path):
     out = tmp_path / "m.onnx"
     result = run(packed, "--out", out, "--images", pictures, "--num-images", 2)
     assert result.exit_code == 0, result.output
@@ -78,6 +86,20 @@ def test_a_packed_file_becomes_a_proved_graph(packed, tmp_path):
     facts = facts_of(out)
     assert facts["text_bank"]["prompts"] == ["red lamp", "stray cat"]
     assert facts["extra"] == {"image_size_px": 64, "stage": "test"}
+
+
+def test_a_student_trained_without_pre_activations_runs_on_integers_too(packed, checkpoint, pictures, tmp_path):
+    out, plain = tmp_path / "m.onnx", tmp_path / "plain"
+    plain.mkdir()
+    result = run(pack(plain), "--out", out, "--num-images", 2, "--pre-activation-images", pictures)
+    assert result.exit_code == 0, result.output
+    assert "form fast" in result.output
+    assert "(0 of them no ties); 50 convolutions run on integers, 7 in floating point" in result.output
+    assert facts_of(out)["extra"]["pre_activation"] == "calibrated after training"
+    for model, text in ((packed, "trained with 8-bit pre-activations"), (checkpoint, "is in full precision")):
+        result = run(model, "--out", tmp_path / "other.onnx", "--pre-activation-images", pictures)
+        assert result.exit_code == 1
+        assert text in result.output
 
 
 def test_a_checkpoint_is_compared_on_drawn_scenes_and_static_shapes(checkpoint, tmp_path):
