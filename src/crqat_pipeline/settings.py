@@ -11,9 +11,9 @@ from kedro.utils import find_kedro_project
 from crqat_pipeline.hooks.checks.given_check import GivenCheck
 from crqat_pipeline.hooks.checks.parameter_check import ParameterCheck
 from crqat_pipeline.hooks.checks.run_lock import RunLock
+from crqat_pipeline.hooks.chosen_pipelines import ChosenPipelines
 from crqat_pipeline.hooks.console import Console
-from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader
-from crqat_pipeline.hooks.evaluated_forms import EvaluatedForms
+from crqat_pipeline.hooks.planned_parameters import PlannedConfigLoader
 from crqat_pipeline.hooks.tracking.guard import TrackingGuard
 from crqat_pipeline.hooks.tracking.safe_mlflow import SafeMlflowHook
 from crqat_pipeline.hooks.tracking.stage_runs import StageRunsHook
@@ -51,13 +51,13 @@ HOOKS = (
     Console(),
     _session_run,
     StageRunsHook(_guard, _session_run, TAG_PARAMETERS),
-    EvaluatedForms(),  # of hooks that come first the last is called first: pipelines before the check of parameters
+    ChosenPipelines(),  # of hooks that come first the last is called first: pipelines before the check of parameters
 )
 
 # Our subclass replaces kedro-mlflow's hook; its name in the list of plugins is that of the distribution, underscored.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")
 
-CONFIG_LOADER_CLASS = EnvironmentConfigLoader
+CONFIG_LOADER_CLASS = PlannedConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

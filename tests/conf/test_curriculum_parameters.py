@@ -1,33 +1,107 @@
-"""The stages' parameters are the paper's plan: parts, consecutive windows of the data, steps in proportion."""
+"""The stages of every environment are those of its plan; what they are compared with trains on equal terms."""
 
 import pytest
-import yaml
+from kedro.framework.project import configure_project, pipelines
+from kedro.validation import ParameterValidationError
 
-from crqat_pipeline.curriculum.plan import PLANS, windows
+from crqat_pipeline.curriculum.plan import PLANS, stage_names, windows
+from crqat_pipeline.hooks.dry_run import dry_run_subject
+from tests.support.dvc_agreement import load_catalog
 
-
-def test_stages_follow_the_two_stage_plan(project):
-    stages = []
-    for window in windows(PLANS["two_stage"]):
-        text = (project / f"conf/base/parameters_{window.name}.yml").read_text(encoding="utf-8")
-        train = yaml.safe_load(text)[window.name]["train"]
-        assert train["name"] == window.name
-        assert tuple(train["parts"]) == window.parts
-        assert train["data_window"] == pytest.approx([window.data_start, window.data_stop])
-        stages.append((train["optimization"]["num_steps"], window.data_stop - window.data_start))
-    total = sum(steps for steps, _ in stages)
-    assert [steps / total for steps, _ in stages] == pytest.approx([share for _, share in stages])
+COMPARED = ("baselines.qat", "baselines.finetuned", "vocabulary_kd")
 
 
-def test_plain_qat_and_the_control_train_as_many_steps_as_both_stages(project):
-    def steps(name, *path):
-        node = yaml.safe_load((project / f"conf/base/parameters_{name}.yml").read_text(encoding="utf-8"))
-        for key in (*path, "train", "optimization"):
-            node = node[key]
-        return node["num_steps"], node["learning_rate"]
+@pytest.fixture(autouse=True)
+def _own_registry():
+    configure_project("crqat_pipeline")
+    yield
+    configure_project("crqat_pipeline")
 
-    first, second = steps("stage1_backbone", "stage1_backbone"), steps("stage2_neck_head", "stage2_neck_head")
-    for baseline in ("qat", "finetuned"):
-        count, rate = steps("baselines", "baselines", baseline)
-        assert count == first[0] + second[0]
-        assert rate == first[1] == second[1]
+
+def stages_of(catalog, plan):
+    return [catalog.load(f"params:{name}.train") for name in stage_names(plan)]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_one_parameter_makes_the_stages_of_another_plan(project, plan):
+    catalog = load_catalog(project, params={"curriculum": {"plan": plan}})
+    stages, planned = stages_of(catalog, plan), windows(PLANS[plan])
+    assert [stage.parts for stage in stages] == [window.parts for window in planned]
+    assert [stage.data_window for stage in stages] == [(window.data_start, window.data_stop) for window in planned]
+    assert [stage.trains for stage in stages] == [window.stage.trains for window in planned]
+    assert sum(stage.optimization.num_steps for stage in stages) == 300
+    for stage, window in zip(stages, planned, strict=True):
+        assert stage.optimization.num_steps == pytest.approx(300 * window.stage.share, abs=1)
+        on = {name for name in ("pkd", "trkd") if getattr(stage.distillation, name) is not None}
+        assert on == {"pkd", "trkd"}.intersection(window.stage.terms)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_the_pipelines_are_those_of_the_plan(project, plan):
+    load_catalog(project, params={"curriculum": {"plan": plan}})
+    names = stage_names(plan)
+    trained = [f"{name}.train" for name in names]
+    assert [node.name for node in pipelines["curriculum"].nodes if node.name.endswith(".train")] == trained
+    assert {node.name for node in pipelines["curriculum"].nodes} <= {
+        node.name for node in pipelines["crqat_full"].nodes
+    }
+    assert f"{names[-1]}_student" in pipelines["int4_export"].inputs()
+    assert {f"{name}_history" for name in names} <= pipelines["evaluation"].inputs()
+    assert f"{names[-1]}_student" in pipelines["evaluation"].inputs()
+    assert pipelines["crqat_full"].inputs() & {f"{name}_student" for name in names} == set()
+    registered = {name for name in pipelines if name.startswith("stage")}
+    assert registered == {"stage1_backbone", "stage2_neck_head"}.intersection(names)
+
+
+def test_what_is_compared_with_the_curriculum_takes_its_terms(project):
+    catalog = load_catalog(project, params={"curriculum": {"train": {"optimization": {"num_steps": 42}}}})
+    last = stages_of(catalog, "two_stage")[-1]
+    for name in COMPARED:
+        one = catalog.load(f"params:{name}.train")
+        assert (one.optimization.num_steps, one.optimization.learning_rate) == (42, last.optimization.learning_rate)
+        assert (one.loader, one.parts, one.data_window) == (last.loader, last.parts, (0, 1))
+    assert not catalog.load("params:baselines.qat.train").distillation.distils
+    assert not catalog.load("params:baselines.finetuned.train").is_quantized
+
+
+def test_what_a_stage_says_itself_wins(project):
+    own = {"optimization": {"num_steps": 7, "learning_rate": 1e-5}, "distillation": {"trkd": {"delta": 0.05}}}
+    catalog = load_catalog(project, params={"stage2_neck_head": {"train": own}})
+    first, second = stages_of(catalog, "two_stage")
+    assert (first.optimization.num_steps, second.optimization.num_steps) == (100, 7)
+    assert (first.optimization.learning_rate, second.optimization.learning_rate) == (1e-4, 1e-5)
+    assert (second.distillation.trkd.weight, second.distillation.trkd.delta) == (6.0, 0.05)
+    assert second.parts == ("backbone", "neck", "head")
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (
+            {"curriculum": {"plan": "two_stages"}},
+            r"1 fault.*curriculum: .*Unknown.*two_stages.*Did you mean 'two_stage'",
+        ),
+        (
+            {"curriculum": {"train": {"loader": {"batch": 8}}}},
+            r"1 fault.*curriculum\.train\.loader\.batch: there is no",
+        ),
+        (
+            {"curriculum": {"train": {"optimization": {"num_steps": 1}}}},
+            r"1 fault.*'stage1_backbone' gets none of the 1",
+        ),
+        (
+            {"curriculum": {"plan": "three_stage"}, "stage2_neck_head": {"train": {"batch_norm": "live"}}},
+            r"stage2_neck_head\.train: the plan of the curriculum has no such stage; its stages are stage1_backbone, ",
+        ),
+        ({"stage1_backbone": {"train": {"part": ["neck"]}}}, r"1 fault.*stage1_backbone\.train\.part: there is no"),
+    ],
+)
+def test_what_does_not_fit_the_plan_is_refused(project, params, message):
+    with pytest.raises(ParameterValidationError, match=f"(?s){message}"):
+        load_catalog(project, params=params)
+
+
+def test_a_stage_of_another_plan_is_refused_by_its_name(project):
+    other = {"curriculum": {"plan": "three_stage"}}
+    with pytest.raises(ValueError, match=r"stage2_neck_head is no stage of .*three_stage; .* --pipelines=curriculum"):
+        dry_run_subject(project, str(project / "conf"), "base", ["stage2_neck_head"], other)

@@ -62,7 +62,7 @@ def test_parameters_fit_the_specs_and_files_lie_under_the_data_root(project, env
 def test_the_pipelines_are_the_stages_and_their_sum(project):
     load_catalog(project)
     assert set(stage_pipelines()) == STAGES
-    assert set(pipelines) == STAGES | {"ptq", "study", "vocabulary_kd", "crqat_full", "__default__"}
+    assert set(pipelines) == STAGES | {"ptq", "study", "vocabulary_kd", "curriculum", "crqat_full", "__default__"}
     assert pipelines["__default__"].nodes == pipelines["crqat_full"].nodes
     assert sum(len(each.nodes) for each in stage_pipelines().values()) == len(pipelines["crqat_full"].nodes)
 
@@ -102,7 +102,7 @@ def test_paper_scale_is_the_recipe_of_the_paper(project, env):
     assert (detector.name, detector.options["version"]) == (env, 1)
     assert teacher.weights.startswith(f"hf://wondervictor/YOLO-World/{env}_clip_base")
     stages = [catalog.load(f"params:{name}.train") for name in ("stage1_backbone", "stage2_neck_head")]
-    assert [stage.data_window for stage in stages] == [(0, 0.3333333333), (0.3333333333, 1)]
+    assert [stage.data_window for stage in stages] == [(0, 1 / 3), (1 / 3, 1)]
     assert stages[0].distillation.trkd is None
     assert stages[1].distillation.trkd.weight == 6
     assert [stage.distillation.pkd.weight for stage in stages] == [6, 6]

@@ -2,6 +2,7 @@
 
 import yaml
 
+from crqat_pipeline.recipes.planned_stages import CurriculumSpec
 from crqat_pipeline.study.spec import StudySpec
 from crqat_pipeline.study.stages import stage_specs
 
@@ -27,12 +28,6 @@ def test_every_method_is_in_a_table_and_trains_on_equal_terms(project):
 
 def test_the_papers_method_is_that_of_the_pipeline(project):
     study = StudySpec.model_validate(parameters(project, "study")["study"])
-    for spec, name in zip(
-        stage_specs(study.methods["crqat"], study, 1e-4), ("stage1_backbone", "stage2_neck_head"), strict=True
-    ):
-        ours = parameters(project, name)[name]["train"]
-        assert (spec.name, list(spec.parts)) == (ours["name"], ours["parts"])
-        told = spec.distillation.model_dump(exclude_defaults=True)
-        assert told == {key: value for key, value in ours["distillation"].items() if key != "trkd"} | (
-            {"trkd": {"weight": 6.0}} if "trkd" in ours["distillation"] else {}
-        )
+    curriculum = CurriculumSpec.model_validate(parameters(project, "curriculum")["curriculum"])
+    method = study.methods["crqat"]
+    assert (method.plan, method.distillation) == (curriculum.plan, curriculum.distillation)

@@ -16,7 +16,9 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 
-AGGREGATES = {"crqat_full", "__default__", "ptq", "study", "vocabulary_kd"}
+from crqat_pipeline.hooks.planned_parameters import planned_sections
+
+AGGREGATES = {"crqat_full", "__default__", "curriculum", "ptq", "study", "vocabulary_kd"}
 """Pipelines that are no stage of dvc.yaml: sums of stages, and what stands beside them."""
 IN_MEMORY = ("tracker",)
 """Inputs that a hook puts into the catalog."""
@@ -25,6 +27,9 @@ SPECS = "crqat_pipeline.recipes.specs"
 """No code dependency: what a stage takes from it is its parameters, and it imports the specs of every room."""
 SHARED_PARAMETERS = ("conf/base/globals.yml:data_root",)
 """Parameters that every stage depends on."""
+CURRICULUM = "conf/base/parameters_curriculum.yml:curriculum"
+OF_ITS_PLAN = ("int4_export", "evaluation")
+"""Stages whose input is the student of the plan's last stage."""
 
 
 @dataclass
@@ -73,7 +78,7 @@ def kind_of(catalog: Any, name: str) -> str:
 def derived_stages(project: Path) -> dict[str, StageFacts]:
     """Stage by stage, what follows from nodes and catalog."""
     catalog = load_catalog(project)
-    files = parameter_files(project)
+    files, parameters = parameter_files(project), catalog.load("parameters")
 
     def declared(names: Iterable[str]) -> list[tuple[str, str]]:
         stored = [name for name in names if not name.startswith("params:") and name not in IN_MEMORY]
@@ -88,6 +93,10 @@ def derived_stages(project: Path) -> dict[str, StageFacts]:
             getattr(one, kind).add(path)
         keys = [name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")]
         one.params = {f"{files[key.split('.')[0]]}:{key}" for key in keys} | set(SHARED_PARAMETERS)
+        if planned_sections(parameters).intersection(keys):
+            one.params.add(CURRICULUM)
+        if stage in OF_ITS_PLAN:
+            one.params.add(f"{CURRICULUM}.plan")
         facts[stage] = one
     return facts
 

@@ -91,6 +91,21 @@ def windows(plan: CurriculumPlan) -> list[StageWindow]:
     return result
 
 
+STAGE_PREFIX = "stage"
+
+
+def named_apart(plan: CurriculumPlan) -> CurriculumPlan:
+    """The same plan; a stage that is not called `stage...` becomes `curriculum_...`.
+
+    Pipelines have stages of several plans beside one another: the `qat` of a plan is not the baseline `qat`.
+    """
+    stages = [
+        stage if stage.name.startswith(STAGE_PREFIX) else stage.model_copy(update={"name": f"curriculum_{stage.name}"})
+        for stage in plan.stages
+    ]
+    return plan.model_copy(update={"stages": tuple(stages)})
+
+
 PLANS: Mapping[str, CurriculumPlan] = {
     "single_stage": CurriculumPlan(stages=(PlannedStage(name="qat", adds=("backbone", "neck", "head"), share=1.0),)),
     "two_stage": CurriculumPlan(
@@ -119,3 +134,9 @@ PLANS: Mapping[str, CurriculumPlan] = {
         )
     ),
 }
+PAPERS_PLAN = "two_stage"
+
+
+def stage_names(plan: str) -> tuple[str, ...]:
+    """Names that the stages of a row of PLANS have as pipelines, in parameters, MLflow and DVC."""
+    return tuple(stage.name for stage in named_apart(look_up(PLANS, plan, "curriculum plan")).stages)

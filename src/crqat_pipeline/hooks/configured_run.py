@@ -14,7 +14,7 @@ from kedro.pipeline import Pipeline
 
 from crqat_pipeline.dry_run.subject import DryRunSubject, InputEntry, SplitEntry
 from crqat_pipeline.hooks.checks.parameter_check import ParameterCheck
-from crqat_pipeline.hooks.evaluated_forms import EvaluatedForms
+from crqat_pipeline.hooks.chosen_pipelines import ChosenPipelines
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, RunSpec
 
@@ -50,14 +50,14 @@ def dry_run_subject(
         runtime_params=dict(params),  # type: ignore[arg-type]
     )
     pipelines.set_requested(list(names) or None)
-    forms = EvaluatedForms()
-    forms.after_context_created(context)
+    chosen = ChosenPipelines()
+    chosen.after_context_created(context)
     ParameterCheck().after_context_created(context)
     pipeline = sum((pipelines[name] for name in names or ["__default__"]), Pipeline([]))
     if names:
         context._pipelines_to_validate = list(names)
     catalog = context.catalog
-    forms.after_catalog_created(catalog)
+    chosen.after_catalog_created(catalog)
     used = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
 
     def section(name: str) -> Any:

@@ -1,9 +1,10 @@
-"""The one QAT pipeline: plain QAT, the full-precision control and both curriculum stages are instances of it."""
+"""The one QAT pipeline: plain QAT, the full-precision control and every stage of the curriculum are instances of it."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from crqat_pipeline.curriculum.plan import PAPERS_PLAN, stage_names
 from crqat_pipeline.pipelines.qat_nodes import inspect, train_stage
 
 SHARED_INPUTS = (
@@ -67,3 +68,15 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
         outputs={key: f"{name}_{key}" for key in outputs},
         parameters={key: key for key in ("params:quantization", "params:run")},
     )
+
+
+def curriculum_pipelines(plan: str = PAPERS_PLAN) -> dict[str, Pipeline]:
+    """Stage of the plan -> its pipeline; each goes on with the student of the one before."""
+    stages = stage_names(plan)
+    students = ("teacher_checkpoint", *(f"{name}_student" for name in stages))
+    return {name: qat_pipeline(name, student_in=student) for name, student in zip(stages, students, strict=False)}
+
+
+def last_student(plan: str = PAPERS_PLAN) -> str:
+    """What the plan as a whole gives."""
+    return f"{stage_names(plan)[-1]}_student"

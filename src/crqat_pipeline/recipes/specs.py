@@ -105,18 +105,10 @@ class TeacherSpec(_Spec):
     optimization: OptimizationSpec
 
 
-class QatStageSpec(_Spec):
-    """One run of the QAT loop over some parts of a detector."""
+class QatSpec(_Spec):
+    """What a QAT does in all of its stages."""
 
-    name: str = Field(min_length=1, description="Name of the stage: labels its progress and seeds its draws")
-    parts: tuple[str, ...] = Field(min_length=1, description="Parts that are trained (and quantized), in order")
     is_quantized: bool = Field(default=True, description="False: the full-precision fine-tune, a control")
-    data_window: tuple[float, float] = Field(
-        default=(0.0, 1.0), description="Range of the QAT images that this stage sees, as fractions"
-    )
-    trains: Literal["weights", "correction"] = Field(
-        default="weights", description="correction: only gain and shift per channel (EMA+QC, Gupta & Asthana)"
-    )
     prompt_split: str | None = Field(
         default=None, description="Split of the vocabulary whose prompts are asked about beside the data's own"
     )
@@ -126,6 +118,19 @@ class QatStageSpec(_Spec):
     )
     loader: LoaderSpec
     optimization: OptimizationSpec
+
+
+class QatStageSpec(QatSpec):
+    """One run of the QAT loop over some parts of a detector."""
+
+    name: str = Field(min_length=1, description="Name of the stage: labels its progress and seeds its draws")
+    parts: tuple[str, ...] = Field(min_length=1, description="Parts that are trained (and quantized), in order")
+    data_window: tuple[float, float] = Field(
+        default=(0.0, 1.0), description="Range of the QAT images that this stage sees, as fractions"
+    )
+    trains: Literal["weights", "correction"] = Field(
+        default="weights", description="correction: only gain and shift per channel (EMA+QC, Gupta & Asthana)"
+    )
     distillation: DistillationSpec = Field(default_factory=DistillationSpec, description="Terms beside the task loss")
 
     @model_validator(mode="after")

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from crqat_pipeline.curriculum.plan import PLANS, windows
+from crqat_pipeline.curriculum.plan import PLANS
 from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.recipes.specs import QatStageSpec
+from crqat_pipeline.recipes.planned_stages import planned_stages
+from crqat_pipeline.recipes.specs import QatSpec, QatStageSpec
 from crqat_pipeline.study.spec import MethodSpec, StudySpec
 
 
 def stage_specs(method: MethodSpec, study: StudySpec, learning_rate: float) -> list[QatStageSpec]:
-    """Steps are shared out by the plan and sum to the study's; terms are on where the plan has them on."""
-    specs: list[QatStageSpec] = []
-    shares_before, steps_before = 0.0, 0
-    for window in windows(PLANS[method.plan]):
-        stage = window.stage
-        shares_before += stage.share
-        steps_until = round(shares_before * study.optimization.num_steps)
-        optimization = study.optimization.model_copy(
-            update={
-                "num_steps": steps_until - steps_before,
-                "learning_rate": learning_rate * stage.rate_factor,
-                "ema_decay": method.ema_decay if stage.trains == "weights" else None,
-            }
-        )
-        specs.append(
-            QatStageSpec(
-                name=window.name,
-                parts=window.parts,
-                is_quantized=method.is_quantized,
-                data_window=(window.data_start, window.data_stop),
-                trains=stage.trains,
-                prompt_split=method.prompt_split,
-                loader=study.loader,
-                optimization=optimization,
-                distillation=method.distillation.only(stage.terms),
-            )
-        )
-        steps_before = steps_until
-    return specs
+    """The stages of the method's plan: steps sum to the study's, loader and optimization are the study's."""
+    changed = {"learning_rate": learning_rate, "ema_decay": method.ema_decay}
+    train = QatSpec(
+        is_quantized=method.is_quantized,
+        prompt_split=method.prompt_split,
+        loader=study.loader,
+        optimization=study.optimization.model_copy(update=changed),
+    )
+    return planned_stages(PLANS[method.plan], train, method.distillation)
 
 
 def bits_of(method: MethodSpec, quantization: QuantSpec) -> QuantSpec:

@@ -69,7 +69,7 @@ def test_steps_of_all_stages_sum_to_those_of_the_study(plan, num_steps):
 
 
 def test_fewer_steps_than_a_plan_has_room_for_are_refused():
-    with pytest.raises(ValidationError, match=r"num_steps \(at least 1\)"):
+    with pytest.raises(ValueError, match=r"'correction' gets none of the .* Raise num_steps"):
         stage_specs(MethodSpec(label="x", plan="corrected"), study_spec(), 1e-4)
 
 

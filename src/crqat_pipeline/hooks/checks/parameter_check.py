@@ -14,8 +14,9 @@ from kedro.pipeline import Pipeline
 from kedro.validation import ParameterValidationError, TypeExtractor
 from pydantic import BaseModel
 
-from crqat_pipeline.hooks.checks.parameter_faults import parameter_faults
+from crqat_pipeline.hooks.checks.parameter_faults import parameter_faults, spec_faults
 from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader
+from crqat_pipeline.hooks.planned_parameters import SECTION, idle_stages, planned_sections
 
 PREFIX = "params:"
 
@@ -61,7 +62,15 @@ class ParameterCheck:
         base_keys = loader.base_parameter_keys() if isinstance(loader, EnvironmentConfigLoader) else set()
         known = base_keys | _given_inputs(context)
         parameters, used = written_parameters(context), _used(registered)
-        faults = parameter_faults(parameters, _specs(registered), used, known)
+        specs, planned = _specs(registered), planned_sections(parameters)
+        known |= {name.split(".")[0] for name in planned}
+        if used & planned:
+            from crqat_pipeline.recipes.planned_stages import CurriculumSpec
+
+            specs[SECTION] = CurriculumSpec
+            is_faulty = any(spec_faults(SECTION, parameters[SECTION], CurriculumSpec))
+            used = (used - planned if is_faulty else used) | {SECTION}
+        faults = [*idle_stages(parameters), *parameter_faults(parameters, specs, used, known)]
         if not faults and used & {"run", "detector", "data_prep"}:
             from crqat_pipeline.recipes.parameter_fit import misfits
 

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from crqat_pipeline.runtime.lookup import near_name
-
-ABSENT = object()
-
-
-def value_at(parameters: Any, path: Iterable[str]) -> Any:
-    """The value under a dotted path's parts, or ABSENT."""
-    for part in path:
-        if not isinstance(parameters, Mapping) or part not in parameters:
-            return ABSENT
-        parameters = parameters[part]
-    return parameters
+from crqat_pipeline.runtime.nested import ABSENT, value_at
 
 
 def did_you_mean(name: str, choices: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Everything, in order: data, teacher, baselines, both curriculum stages, int4 export, evaluation."""
+"""Everything, in order: data, teacher, baselines, the curriculum's stages, int4 export, evaluation."""
 
 from __future__ import annotations
 
@@ -8,25 +8,28 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
+from crqat_pipeline.curriculum.plan import PAPERS_PLAN
 from crqat_pipeline.pipelines import (
     baselines,
+    curriculum,
     data_prep,
     evaluation,
     fetch_data,
     int4_export,
-    stage1_backbone,
-    stage2_neck_head,
     teacher,
     vocabulary_kd,
 )
 
-STAGES = (fetch_data, data_prep, teacher, baselines, stage1_backbone, stage2_neck_head, int4_export)
+BEFORE = (fetch_data, data_prep, teacher, baselines)
+PLANNED = (curriculum, int4_export)
+"""Made from the plan of the curriculum."""
 ON_DEMAND = (vocabulary_kd,)
 """Part of the whole where the evaluation names what they make."""
 
 
-def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> Pipeline:
-    """forms: evaluation.forms of the parameters."""
+def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}), plan: str = PAPERS_PLAN) -> Pipeline:
+    """forms: evaluation.forms of the parameters. plan: curriculum.plan."""
     scored = evaluation.create_pipeline(forms)
+    stages = [*(one.create_pipeline() for one in BEFORE), *(one.create_pipeline(plan) for one in PLANNED)]
     asked = [one for one in (stage.create_pipeline() for stage in ON_DEMAND) if one.all_outputs() & scored.inputs()]
-    return sum((*(stage.create_pipeline() for stage in STAGES), *asked, scored), Pipeline([]))
+    return sum((*stages, *asked, scored), Pipeline([]))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from crqat_pipeline.curriculum.plan import PAPERS_PLAN
 from crqat_pipeline.pipelines.int4_export.nodes import pack, verify
+from crqat_pipeline.pipelines.qat_stage import last_student
 
 
-def create_pipeline() -> Pipeline:
+def create_pipeline(plan: str = PAPERS_PLAN) -> Pipeline:
+    student = last_student(plan)
     nodes = [
         Node(
             pack,
-            inputs=["stage2_neck_head_student", "text_bank", "params:data_prep", "params:int4_export"],
+            inputs=[student, "text_bank", "params:data_prep", "params:int4_export"],
             outputs="int4_model",
             name="pack",
         ),
@@ -19,7 +22,7 @@ def create_pipeline() -> Pipeline:
             verify,
             inputs=[
                 "int4_model",
-                "stage2_neck_head_student",
+                student,
                 "qat_images",
                 "calibration_set",
                 "vocabulary",

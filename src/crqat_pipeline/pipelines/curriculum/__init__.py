@@ -1,0 +1,5 @@
+"""Pipeline `curriculum`."""
+
+from crqat_pipeline.pipelines.curriculum.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
