@@ -44,7 +44,7 @@ def planned_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         path = (*section.split("."), "train")
         written = value_at(parameters, path)
         if written is ABSENT or isinstance(written, Mapping):
-            own = {} if written is ABSENT else written
+            own: Mapping[str, Any] = {} if written is ABSENT else written
             made = stage.model_dump(mode="json", exclude_defaults=True)
             named = {"name": own.get("name", stage.name)}  # of another name `merged` would take another row
             result = with_value(result, path, merged(made | named, own))
@@ -61,7 +61,7 @@ def plan_stages(parameters: Mapping[str, Any]) -> tuple[str, ...]:
 
     section = parameters.get(SECTION)
     plan = section.get("plan", PAPERS_PLAN) if isinstance(section, Mapping) else None
-    return stage_names(plan) if plan in PLANS else ()
+    return stage_names(plan) if isinstance(plan, str) and plan in PLANS else ()
 
 
 def planned_sections(parameters: Mapping[str, Any]) -> set[str]:
