@@ -4,11 +4,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from inspect import signature
 from itertools import chain
 from pathlib import Path
 from statistics import median
 
 import pytest
+from kedro.framework.project import pipelines
+
+from tests.support.dvc_agreement import load_catalog
 
 MAX_LINES = 300
 MAX_MEDIAN_LINES = 110
@@ -116,3 +120,18 @@ def test_constraints_pin_every_direct_dependency_without_addresses(project):
     wanted = [*metadata["dependencies"], *chain.from_iterable(metadata["optional-dependencies"].values())]
     direct = {re.split(r"[<>=!\[ ;]", each)[0].lower().replace("_", "-") for each in wanted}
     assert direct - names - {"crqat-pipeline"} == set()
+
+
+MAX_NODE_PARAMETERS = 8
+
+
+def test_a_node_has_few_parameters(project):
+    """What always travels together is one entry (recipes/gathered.py); `**forms` and the like count as one."""
+    load_catalog(project, params={"evaluation": {"forms": {"vocabulary_kd": {"label": "V", "checkpoint": "v.onnx"}}}})
+    counts = {
+        f"{name}: {node.name}": len(signature(node.func).parameters)
+        for name, pipeline in pipelines.items()
+        for node in pipeline.nodes
+    }
+    assert len(counts) > 60
+    assert {name: count for name, count in counts.items() if count > MAX_NODE_PARAMETERS} == {}

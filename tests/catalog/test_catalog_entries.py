@@ -4,6 +4,7 @@ import pytest
 import yaml
 from kedro.framework.project import pipelines
 
+from crqat_pipeline.recipes.gathered import GATHERED
 from tests.support.dvc_agreement import IN_MEMORY, kind_of, load_catalog
 
 MLFLOW_KINDS = (None, "metrics", "artifact")
@@ -22,7 +23,7 @@ def used(catalog):
 
 def test_every_dataset_of_the_pipelines_is_an_entry(catalog, used):
     in_memory = {name for name in used if getattr(catalog.get(name), "_filepath", None) is None}
-    assert in_memory == set(IN_MEMORY)
+    assert in_memory == {*IN_MEMORY, *GATHERED}
 
 
 def test_every_entry_is_used(project, used):
@@ -32,13 +33,13 @@ def test_every_entry_is_used(project, used):
 
 
 def test_every_entry_says_what_dvc_and_mlflow_do_with_it(catalog, used):
-    for name in sorted(used - set(IN_MEMORY)):
+    for name in sorted(used - {"tracker"}):
         assert kind_of(catalog, name)
         assert (catalog.get(name).metadata or {}).get("mlflow") in MLFLOW_KINDS, name
 
 
 def test_no_two_entries_share_a_file(catalog, used):
-    paths = [str(catalog.get(name)._filepath) for name in used - set(IN_MEMORY)]
+    paths = [str(catalog.get(name)._filepath) for name in used - {*IN_MEMORY, *GATHERED}]
     assert len(paths) == len(set(paths))
 
 

@@ -16,12 +16,14 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 
+from crqat_pipeline.catalog_io.gathered import parts_of
 from crqat_pipeline.hooks.planned_parameters import planned_sections
+from crqat_pipeline.recipes.gathered import GATHERED
 
 AGGREGATES = {"crqat_full", "__default__", "curriculum", "ptq", "study", "vocabulary_kd"}
 """Pipelines that are no stage of dvc.yaml: sums of stages, and what stands beside them."""
-IN_MEMORY = ("tracker",)
-"""Inputs that a hook puts into the catalog."""
+IN_MEMORY = ("tracker", "study_problem")
+"""Entries that lie in no file."""
 KINDS = ("outs", "metrics", "plots", "undeclared")
 SPECS = "crqat_pipeline.recipes.specs"
 """No code dependency: what a stage takes from it is its parameters, and it imports the specs of every room."""
@@ -81,14 +83,14 @@ def derived_stages(project: Path) -> dict[str, StageFacts]:
     files, parameters = parameter_files(project), catalog.load("parameters")
 
     def declared(names: Iterable[str]) -> list[tuple[str, str]]:
-        stored = [name for name in names if not name.startswith("params:") and name not in IN_MEMORY]
+        stored = {name for name in names if not name.startswith("params:") and name not in (*IN_MEMORY, *GATHERED)}
         pairs = [(kind_of(catalog, name), str(catalog.get(name)._filepath)) for name in stored]
         return [(kind, Path(path).relative_to(project).as_posix()) for kind, path in pairs if kind != "undeclared"]
 
     facts = {}
     for stage, pipeline in stage_pipelines().items():
         one = StageFacts(cmd=f"kedro run --pipelines={stage} --env=base")
-        one.deps = {path for _, path in declared(pipeline.inputs())}
+        one.deps = {path for _, path in declared(parts_of(pipeline.inputs(), catalog))}
         for kind, path in declared(pipeline.all_outputs()):
             getattr(one, kind).add(path)
         keys = [name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")]

@@ -69,7 +69,7 @@ def register(forms: Mapping[str, Mapping[str, Any]], plan: str) -> None:
     if "int4_export" in registered:
         from crqat_pipeline.pipelines import int4_export
 
-        pipelines["int4_export"] = int4_export.create_pipeline(plan)
+        pipelines["int4_export"] = int4_export.create_pipeline(f"{stage_names(plan)[-1]}_student")
     if SUMS[0] in registered:
         from crqat_pipeline.pipelines import crqat_full
 

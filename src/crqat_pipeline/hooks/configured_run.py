@@ -12,9 +12,11 @@ from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.framework.project import PACKAGE_NAME, pipelines, settings
 from kedro.pipeline import Pipeline
 
+from crqat_pipeline.catalog_io.gathered import parts_of
 from crqat_pipeline.dry_run.subject import DryRunSubject, InputEntry, SplitEntry
 from crqat_pipeline.hooks.checks.parameter_check import ParameterCheck
 from crqat_pipeline.hooks.chosen_pipelines import ChosenPipelines
+from crqat_pipeline.hooks.gathered_entries import GatheredEntries
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, RunSpec
 
@@ -57,6 +59,7 @@ def dry_run_subject(
     if names:
         context._pipelines_to_validate = list(names)
     catalog = context.catalog
+    GatheredEntries().after_catalog_created(catalog)
     chosen.after_catalog_created(catalog)
     used = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
 
@@ -74,7 +77,7 @@ def dry_run_subject(
         inputs=tuple(_inputs(pipeline, catalog)),
         stages={spec.name: spec for spec in specs.values() if isinstance(spec, QatStageSpec)},
         splits=_splits(pipeline, catalog),
-        qat_set=_loader_of("qat_set", catalog) if "qat_set" in pipeline.inputs() else None,
+        qat_set=_loader_of("qat_set", catalog) if "qat_set" in parts_of(pipeline.inputs(), catalog) else None,
         detector=NamedBuilderSpec.model_validate(loader["parameters"]["detector"]),
         quantization=QuantSpec.model_validate(loader["parameters"]["quantization"]),
         images_per_second=images_per_second,
@@ -85,8 +88,9 @@ def dry_run_subject(
 def _inputs(pipeline: Pipeline, catalog: Any) -> list[InputEntry]:
     """Given entries, and what earlier runs must have made."""
     entries = []
-    made_before = {name for name in pipeline.inputs() if name in catalog and not name.startswith("params:")}
-    for name in sorted(pipeline.datasets()):
+    read = set(parts_of(pipeline.inputs(), catalog))
+    made_before = {name for name in read if name in catalog and not name.startswith("params:")}
+    for name in sorted(set(parts_of(pipeline.datasets(), catalog))):
         entry = catalog.get(name) if name in catalog else None
         is_given = bool(getattr(entry, "given", False))
         if entry is None or name.startswith("params:") or not (is_given or name in made_before):
@@ -107,9 +111,9 @@ def _inputs(pipeline: Pipeline, catalog: Any) -> list[InputEntry]:
 
 def _splits(pipeline: Pipeline, catalog: Any) -> dict[str, SplitEntry]:
     """Splits whose annotations can be read now: given ones, and those of earlier runs."""
-    ready = {}
+    ready, used = {}, set(parts_of(pipeline.datasets(), catalog))
     for split, (truth, images) in SPLITS.items():
-        if truth not in pipeline.datasets():
+        if truth not in used:
             continue
         entry = catalog.get(truth)
         is_given = bool(getattr(entry, "given", False))

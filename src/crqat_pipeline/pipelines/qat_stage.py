@@ -7,15 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from crqat_pipeline.curriculum.plan import PAPERS_PLAN, stage_names
 from crqat_pipeline.pipelines.qat_nodes import inspect, train_stage
 
-SHARED_INPUTS = (
-    "teacher_checkpoint",
-    "qat_images",
-    "qat_set",
-    "calibration_set",
-    "qat_vocabulary",
-    "qat_text_bank",
-    "tracker",
-)
+SHARED_INPUTS = ("teacher_checkpoint", "stage_data", "calibration_data", "tracker")
 
 
 def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_quantized: bool = True) -> Pipeline:
@@ -26,11 +18,7 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
             inputs={
                 "student_in": "student_in",
                 "teacher": "teacher_checkpoint",
-                "images": "qat_images",
-                "qat_set": "qat_set",
-                "calibration_set": "calibration_set",
-                "vocabulary": "qat_vocabulary",
-                "text_bank": "qat_text_bank",
+                "data": "stage_data",
                 "quantization": "params:quantization",
                 "spec": "params:train",
                 "run": "params:run",
@@ -49,10 +37,7 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
                 inputs=[
                     "student",
                     "scales",
-                    "qat_images",
-                    "calibration_set",
-                    "qat_vocabulary",
-                    "qat_text_bank",
+                    "calibration_data",
                     "params:train",
                     "params:run",
                 ],
@@ -61,10 +46,11 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
             )
         )
         outputs += ["layers", "layer_map", "scale_map"]
+    shared = SHARED_INPUTS if is_quantized else [key for key in SHARED_INPUTS if key != "calibration_data"]
     return Pipeline(
         Pipeline(nodes),
         namespace=namespace or name,
-        inputs={"student_in": student_in, "resume": f"{name}_resume"} | {key: key for key in SHARED_INPUTS},
+        inputs={"student_in": student_in, "resume": f"{name}_resume"} | {key: key for key in shared},
         outputs={key: f"{name}_{key}" for key in outputs},
         parameters={key: key for key in ("params:quantization", "params:run")},
     )

@@ -15,6 +15,7 @@ from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.official_set import set_name, slice_images
 from crqat_pipeline.evaluation.result import CategoryResult, EvaluationResult
 from crqat_pipeline.recipes.form_spec import Forms
+from crqat_pipeline.recipes.gathered import Benchmark
 from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.vocabulary import Vocabulary
@@ -50,6 +51,13 @@ def truth(annotations: Mapping[str, Any], vocabulary: Vocabulary, image_ids: Col
             annotations = slice_images(annotations, chosen, name)
     known = {category["id"] for category in annotations["categories"]}
     return Truth(annotations, {name: ids for name, ids in vocabulary.splits.items() if ids and set(ids) <= known})
+
+
+def truth_of(benchmark: Benchmark) -> Truth:
+    """Of the benchmark's own images, where it has annotations. Raises ValueError where it has none."""
+    if benchmark.annotations is None:
+        raise ValueError("Detections are scored against annotations, and this benchmark has none; give its file.")
+    return truth(benchmark.annotations, benchmark.vocabulary, benchmark.split.images.ids.tolist())
 
 
 Results = dict[str, dict[str, EvaluationResult]]

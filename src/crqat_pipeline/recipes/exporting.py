@@ -12,15 +12,14 @@ from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.model_files.packed import read_packed, write_packed
 from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild
-from crqat_pipeline.recipes.specs import ExportSpec
+from crqat_pipeline.recipes.specs import DataPrepSpec, ExportSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank
-from crqat_pipeline.text_encoders.table import TextEncoderSpec
 
 
 def pack_student(
-    student: Checkpoint, text_bank: TextBank, encoder: TextEncoderSpec, image_size_px: int
+    student: Checkpoint, text_bank: TextBank, data_prep: DataPrepSpec, spec: ExportSpec
 ) -> Callable[[Path], object]:
     """A writer that puts the packed file where it is told; the file says how to make its input and new embeddings."""
     rebuilt = _deployed(student)
@@ -42,8 +41,8 @@ def pack_student(
             extra_metadata={
                 "stage": student.metadata.get("stage"),
                 "seed": student.metadata.get("seed"),
-                "image_size_px": image_size_px,
-                "text_encoder": encoder.model_dump(mode="json"),
+                "image_size_px": spec.image_size_px,
+                "text_encoder": data_prep.encoder.model_dump(mode="json"),
             },
         )
 

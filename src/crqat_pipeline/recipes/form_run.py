@@ -16,6 +16,7 @@ from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_images, detect_split
 from crqat_pipeline.recipes.forms import Source, is_graph, load_form, written
+from crqat_pipeline.recipes.gathered import Benchmark
 from crqat_pipeline.recipes.level_run import level_figures
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
@@ -29,16 +30,15 @@ Detect = Callable[[str, TrainingData], DetectionTable]
 
 def run_forms(
     sources: Mapping[str, Source],
-    benchmarks: Mapping[str, TrainingData],
+    benchmarks: Mapping[str, Benchmark],
     spec: EvaluationSpec,
     run: RunSpec,
     resume_folder: Path,
-    annotations: Mapping[str, Any],
 ) -> tuple[Tables, Facts]:
     """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher, figures by level.
 
     A form whose file is empty was not exported: there is none then. A graph of the main student costs what it does.
-    annotations: of the benchmark "coco", for the figures of each level of teacher and main student.
+    Levels of teacher and main student have figures by the annotations of the benchmark "coco".
     """
     if not run.reuse:
         shutil.rmtree(resume_folder, ignore_errors=True)
@@ -65,6 +65,7 @@ def run_forms(
         detectors[forms.teacher], students, benchmarks["coco"], spec, run.device
     ).items():
         facts[form]["alignment"] = asdict(summary)
+    annotations = benchmarks["coco"].annotations or {}
     for form in (forms.teacher, forms.main):
         by_level = level_figures(
             detectors[form], benchmarks["coco"], annotations, spec, run.device, form, resume_folder
@@ -118,5 +119,6 @@ def _on_all(benchmarks: Mapping[str, TrainingData], detect: Detect) -> Iterator[
 
 
 def _is_same_question(left: TrainingData, right: TrainingData) -> bool:
+    images_agree = left.split == right.split and repr(left.images) == repr(right.images)
     prompts_agree = left.vocabulary.names == right.vocabulary.names
-    return left.split is right.split and prompts_agree and left.vocabulary.category_ids == right.vocabulary.category_ids
+    return images_agree and prompts_agree and left.vocabulary.category_ids == right.vocabulary.category_ids

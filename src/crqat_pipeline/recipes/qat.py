@@ -22,7 +22,7 @@ from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, reestimate_b
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.finished_stage import StageKeep, keep_finished, take_finished
 from crqat_pipeline.recipes.scale_history import scale_details, scale_range, split_history
-from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
+from crqat_pipeline.recipes.specs import PtqSpec, QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import StageResult, TrainingData
 from crqat_pipeline.recipes.stage_facts import data_facts, machine_facts, weights_digest
 from crqat_pipeline.runtime.device import choose_device
@@ -65,11 +65,11 @@ def quantize_parts(
 
 
 def post_training_quantization(
-    teacher: Checkpoint, calibration: TrainingData, quantization: QuantSpec, run: RunSpec, image_size_px: int
+    teacher: Checkpoint, calibration: TrainingData, quantization: QuantSpec, run: RunSpec, spec: PtqSpec
 ) -> Checkpoint:
     """Calibration alone (PTQ): every part quantized, no weight trained."""
     rebuilt = rebuild(teacher)
-    parts, loader = tuple(rebuilt.detector.parts), LoaderSpec(image_size_px=image_size_px)
+    parts, loader = tuple(rebuilt.detector.parts), LoaderSpec(image_size_px=spec.image_size_px)
     detector = quantize_parts(rebuilt, quantization, parts, calibration, loader, choose_device(run.device))
     facts = {"seed": run.seed, "stage": "ptq", "calibration_images": len(calibration.split.images)}
     return to_checkpoint(detector.state_dict(), rebuilt.row, quantization, parts, **facts)

@@ -18,7 +18,7 @@ from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_split
 from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
-from crqat_pipeline.recipes.specs import RunSpec
+from crqat_pipeline.recipes.specs import PtqSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import digest
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.study.kept import keep_checkpoint, write_json
@@ -110,8 +110,8 @@ def _student(
     quantization = bits_of(method, problem.quantization)
     keys = student_keys(cell, study, problem, place.base_key)
     if method.ptq_rule is not None:
-        size = problem.evaluation.image_size_px
-        return post_training_quantization(teacher, problem.calibration, quantization, run, size), 0.0
+        ptq = PtqSpec(image_size_px=problem.evaluation.image_size_px)
+        return post_training_quantization(teacher, problem.calibration, quantization, run, ptq), 0.0
     student, seconds = teacher, 0.0
     for spec, key in zip(stage_specs(method, study, cell.learning_rate), keys, strict=True):
         path = place.students / f"{key}.safetensors"

@@ -10,6 +10,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 
+from crqat_pipeline.catalog_io.gathered import parts_of
+
 
 class GivenInputError(DatasetError, click.ClickException):
     """All missing inputs; the command line prints it without a traceback."""
@@ -33,7 +35,7 @@ class GivenCheck:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
-        faults, parameters = given_faults(pipeline.datasets(), catalog)
+        faults, parameters = given_faults(set(parts_of(pipeline.datasets(), catalog)), catalog)
         if faults:
             example = ",".join(f"{name}=<path>" for name in parameters)
             lines = "\n".join(f"  {fault}" for fault in faults)

@@ -18,6 +18,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
+from crqat_pipeline.catalog_io.gathered import parts_of
 from crqat_pipeline.hooks.checks.parameter_check import written_parameters
 from crqat_pipeline.hooks.tracking.flat_values import flat_metrics, flat_parameters
 from crqat_pipeline.hooks.tracking.guard import TrackingGuard
@@ -149,8 +150,9 @@ class StageRunsHook:
         writer = self._tree.writer
         values = self._parameters_of(self._plan.inputs(stage))
         writer.parameters(run_id, {name.removeprefix(f"{stage}."): value for name, value in values.items()})
-        files = sorted(name for name in self._plan.inputs(stage) if not name.startswith(PARAMETERS))
-        writer.inputs(run_id, list(input_digests(files, self._catalog, stage)))
+        files = {name for name in self._plan.inputs(stage) if not name.startswith(PARAMETERS)}
+        read = sorted(set(parts_of(files, self._catalog)))
+        writer.inputs(run_id, list(input_digests(read, self._catalog, stage)))
         if self._tree.parent_id and self._plan.lone_stage:
             writer.parameters(self._tree.parent_id, values)
 

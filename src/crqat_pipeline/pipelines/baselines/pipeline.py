@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.baselines.nodes import calibrate_only
 from crqat_pipeline.pipelines.qat_stage import qat_pipeline
+from crqat_pipeline.recipes.qat import post_training_quantization
 
 
 def create_pipeline() -> Pipeline:
     ptq = Pipeline(
         [
             Node(
-                calibrate_only,
+                post_training_quantization,
                 inputs=[
                     "teacher_checkpoint",
-                    "qat_images",
-                    "calibration_set",
-                    "qat_vocabulary",
-                    "qat_text_bank",
+                    "calibration_data",
                     "params:quantization",
                     "params:run",
                     "params:baselines.ptq",

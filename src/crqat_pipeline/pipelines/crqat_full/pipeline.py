@@ -19,10 +19,9 @@ from crqat_pipeline.pipelines import (
     teacher,
     vocabulary_kd,
 )
+from crqat_pipeline.pipelines.qat_stage import last_student
 
 BEFORE = (fetch_data, data_prep, teacher, baselines)
-PLANNED = (curriculum, int4_export)
-"""Made from the plan of the curriculum."""
 ON_DEMAND = (vocabulary_kd,)
 """Part of the whole where the evaluation names what they make."""
 
@@ -30,6 +29,7 @@ ON_DEMAND = (vocabulary_kd,)
 def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}), plan: str = PAPERS_PLAN) -> Pipeline:
     """forms: evaluation.forms of the parameters. plan: curriculum.plan."""
     scored = evaluation.create_pipeline(forms)
-    stages = [*(one.create_pipeline() for one in BEFORE), *(one.create_pipeline(plan) for one in PLANNED)]
+    before = (one.create_pipeline() for one in BEFORE)
+    planned = (curriculum.create_pipeline(plan), int4_export.create_pipeline(last_student(plan)))
     asked = [one for one in (stage.create_pipeline() for stage in ON_DEMAND) if one.all_outputs() & scored.inputs()]
-    return sum((*stages, *asked, scored), Pipeline([]))
+    return sum((*before, *planned, *asked, scored), Pipeline([]))

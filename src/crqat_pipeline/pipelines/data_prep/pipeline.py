@@ -5,6 +5,18 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.data_prep.nodes import embed_qat_prompts, embed_vocabularies, prepare_splits
+from crqat_pipeline.pipelines.gather_nodes import gather
+
+DATA = (
+    "train_data",
+    "qat_data",
+    "calibration_data",
+    "stage_data",
+    "parity_data",
+    "val_benchmark",
+    "lvis_benchmark",
+    "qat_benchmark",
+)
 
 
 def create_pipeline() -> Pipeline:
@@ -34,5 +46,6 @@ def create_pipeline() -> Pipeline:
             outputs=["qat_vocabulary", "qat_text_bank"],
             name="embed_qat_prompts",
         ),
+        *gather(*DATA),
     ]
     return Pipeline(nodes, namespace="data_prep", prefix_datasets_with_namespace=False)

@@ -10,6 +10,7 @@ from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.evaluation.forms import form_inputs, history_inputs
 from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, time
+from crqat_pipeline.pipelines.gather_nodes import gather
 
 PICTURES = ("gallery", "ap_plot", "loss_plot", "alignment_plot", "distortion_plot", "heat_map_plot")
 
@@ -22,42 +23,37 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
     """forms: evaluation.forms of the parameters; what they name becomes an input."""
     spec = {"spec": "params:evaluation"}
     run = {"run": "params:run"}
-    truth = _same("val_annotations", "val_annotations_lvis", "qat_annotations", "qat_set")
-    prompts = _same("vocabulary", "text_bank", "lvis_vocabulary", "lvis_text_bank")
-    images = _same("val_images", "val_set", "val_annotations", "val_annotations_lvis", "qat_images", "qat_set")
-    prompted_images = _same("vocabulary", "text_bank", "val_images", "val_set")
+    benchmarks = {"val": "val_benchmark", "lvis": "lvis_benchmark", "qat": "qat_benchmark"}
+    validation = {"data": "val_benchmark"}
     nodes = [
         Node(
             detect,
-            inputs=form_inputs(forms) | prompts | images | spec | run | {"resume_folder": "evaluation_resume"},
+            inputs=form_inputs(forms) | benchmarks | spec | run | {"resume_folder": "evaluation_resume"},
             outputs=["detections", "form_facts"],
             name="detect",
         ),
         Node(
             map_similarity,
-            inputs=form_inputs(forms, "gallery") | prompted_images | spec | run,
+            inputs=form_inputs(forms, "gallery") | validation | spec | run,
             outputs="similarity_maps",
             name="map_similarity",
         ),
         Node(
             time,
-            inputs=form_inputs(forms, "latency") | prompted_images | spec,
+            inputs=form_inputs(forms, "latency") | validation | spec,
             outputs="latency",
             name="time",
         ),
         Node(
             score,
-            inputs=_same("detections", "form_facts", "vocabulary", "lvis_vocabulary") | truth | spec,
+            inputs=_same("detections", "form_facts") | benchmarks | spec,
             outputs=["evaluation_results", "evaluation_metrics", "per_category"],
             name="score",
         ),
+        *gather("measured"),
         Node(
             draw,
-            inputs=_same("detections", "form_facts", "evaluation_results", "latency", "similarity_maps")
-            | _same("val_images", "val_annotations", "vocabulary", "text_bank")
-            | history_inputs(forms)
-            | spec
-            | run,
+            inputs=_same("detections", "measured") | validation | history_inputs(forms) | spec | run,
             outputs=_same("report", *PICTURES),
             name="draw",
         ),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.curriculum.plan import PAPERS_PLAN
-from crqat_pipeline.pipelines.int4_export.nodes import pack, verify
-from crqat_pipeline.pipelines.qat_stage import last_student
+from crqat_pipeline.pipelines.int4_export.nodes import verify
+from crqat_pipeline.recipes.exporting import pack_student
 
 
-def create_pipeline(plan: str = PAPERS_PLAN) -> Pipeline:
-    student = last_student(plan)
+def create_pipeline(student: str = "curriculum_student") -> Pipeline:
+    """student: the entry that is packed; the parameters name the plan whose last stage makes it."""
     nodes = [
         Node(
-            pack,
+            pack_student,
             inputs=[student, "text_bank", "params:data_prep", "params:int4_export"],
             outputs="int4_model",
             name="pack",
@@ -23,10 +22,7 @@ def create_pipeline(plan: str = PAPERS_PLAN) -> Pipeline:
             inputs=[
                 "int4_model",
                 student,
-                "qat_images",
-                "calibration_set",
-                "vocabulary",
-                "text_bank",
+                "parity_data",
                 "params:int4_export",
             ],
             outputs=["onnx_model", "int4_export_metrics"],

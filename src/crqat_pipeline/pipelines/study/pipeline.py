@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.study.nodes import prepare_tuning, render_tuning, run, write_results
+from crqat_pipeline.pipelines.gather_nodes import gather
+from crqat_pipeline.pipelines.study.nodes import pose, prepare_tuning, render_tuning, run, write_results
 
 
 def create_pipeline() -> Pipeline:
-    data = (
-        "train_images",
-        "train_set",
-        "qat_images",
-        "qat_set",
-        "calibration_set",
-        "tune_images",
-        "tune_set",
-        "tune_annotations",
-        "val_images",
-        "val_set",
-        "val_annotations",
-        "val_annotations_lvis",
-        "vocabulary",
-        "text_bank",
-    )
-    parameters = {
+    specs = {
         "detector": "params:detector",
         "teacher": "params:teacher",
         "quantization": "params:quantization",
         "evaluation": "params:evaluation",
         "device": "params:run.device",
-        "study": "params:study",
     }
     nodes = [
         Node(
@@ -40,11 +24,11 @@ def create_pipeline() -> Pipeline:
             name="render_tuning",
         ),
         Node(prepare_tuning, inputs="tune_annotations", outputs="tune_set", name="prepare_tuning"),
+        *gather("tune_benchmark", "study_data"),
+        Node(pose, inputs={"data": "study_data"} | specs, outputs="study_problem", name="pose"),
         Node(
             run,
-            inputs={name: name for name in data}
-            | parameters
-            | {"folder": "study_folder", "rows": "study_rows", "tracker": "tracker"},
+            inputs=["study_problem", "params:study", "study_folder", "study_rows", "tracker"],
             outputs="study_cells",
             name="run",
         ),

@@ -6,22 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from crqat_pipeline.detection_data.image_folder import ImageFolder
-from crqat_pipeline.detection_data.prepared_split import PreparedSplit
 from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, RunSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.recipes.teacher import make_teacher
 from crqat_pipeline.structures.checkpoint import Checkpoint
-from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
 from crqat_pipeline.training.tracker import Tracker
 
 
 def train_or_load(
-    images: ImageFolder,
-    train_set: PreparedSplit,
-    vocabulary: Vocabulary,
-    text_bank: TextBank,
+    data: TrainingData,
     detector: NamedBuilderSpec,
     spec: TeacherSpec,
     run: RunSpec,
@@ -29,7 +23,6 @@ def train_or_load(
     tracker: Tracker,
 ) -> tuple[Checkpoint, dict[str, float], pd.DataFrame]:
     """Teacher weights, summary metrics and loss curves."""
-    data = TrainingData(train_set, images, vocabulary, text_bank)
     keep = StageKeep.beside(resume_folder, take=run.reuse)
     result = make_teacher(detector, data, spec, run, keep, tracker)
     return result.student, result.metrics, pd.DataFrame(result.history)

@@ -12,10 +12,7 @@ def create_pipeline() -> Pipeline:
         Node(
             train_or_load,
             inputs=[
-                "train_images",
-                "train_set",
-                "vocabulary",
-                "text_bank",
+                "train_data",
                 "params:detector",
                 "params:teacher",
                 "params:run",

@@ -17,8 +17,8 @@ from crqat_pipeline.evaluation.comparison import ShownDetections
 from crqat_pipeline.evaluation.confusion import called_names, confusion_rows, near_synonyms
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.levels import LevelFigures
-from crqat_pipeline.recipes.evaluation_run import Facts, Results
-from crqat_pipeline.recipes.similarity import Maps
+from crqat_pipeline.recipes.evaluation_run import Facts, Results, results_from_json
+from crqat_pipeline.recipes.gathered import Benchmark, Measured
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.reporting.run_report.content import GalleryImage, LossCurve, ReportData, ReportForm
 from crqat_pipeline.reporting.run_report.heat_map import colour_range, heat_map_rows
@@ -31,7 +31,7 @@ from crqat_pipeline.reporting.run_report.sheets import (
     loss_sheet,
 )
 from crqat_pipeline.structures.history import STEP, loss_columns
-from crqat_pipeline.structures.vocabulary import TextBank, Vocabulary
+from crqat_pipeline.structures.vocabulary import Vocabulary
 
 GALLERY_NMS_IOU = 0.6
 SPLIT_MEANINGS = {
@@ -130,25 +130,22 @@ def _summary(stored: Facts) -> AlignmentSummary:
 
 def draw(
     detections: Mapping[str, DetectionTable],
-    images: ImageFolder,
-    annotations: Mapping[str, Any],
-    vocabulary: Vocabulary,
-    text_bank: TextBank,
-    results: Results,
-    facts: Facts,
-    latency: Facts,
-    maps: Maps,
+    data: Benchmark,
+    measured: Measured,
     histories: Mapping[str, pd.DataFrame],
     spec: EvaluationSpec,
     run: RunSpec,
 ) -> dict[str, str | Figure]:
     """The HTML report and its pictures, by the names of their datasets."""
+    images, vocabulary, annotations = data.images, data.vocabulary, data.annotations or {}
+    results, facts = results_from_json(measured.results), measured.form_facts
+    latency, maps = measured.latency, measured.similarity_maps
     compared, labels = spec.compared, spec.compared.labels
     pictured = [compared.teacher, *(form for form in compared.having("gallery") if form != compared.teacher)]
     coco = {form: detections[f"coco/{form}"] for form in pictured if form in results}
     shown = gallery(coco, labels, images, annotations, vocabulary, spec.gallery_images, spec.gallery_threshold)
     called = {labels[form]: called_names(annotations, table) for form, table in coco.items()}
-    synonyms = near_synonyms(text_bank.embeddings_KD.double().numpy(), vocabulary.category_ids)
+    synonyms = near_synonyms(data.text_bank.embeddings_KD.double().numpy(), vocabulary.category_ids)
     names = dict(zip(vocabulary.category_ids, vocabulary.names, strict=True))
     curves, forms, alignment = (
         loss_curves(histories),
