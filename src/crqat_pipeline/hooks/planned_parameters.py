@@ -44,7 +44,7 @@ def planned_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         path = (*section.split("."), "train")
         written = value_at(parameters, path)
         if written is ABSENT or isinstance(written, Mapping):
-            own: Mapping[str, Any] = {} if written is ABSENT else written
+            own = written if isinstance(written, Mapping) else {}
             made = stage.model_dump(mode="json", exclude_defaults=True)
             named = {"name": own.get("name", stage.name)}  # of another name `merged` would take another row
             result = with_value(result, path, merged(made | named, own))

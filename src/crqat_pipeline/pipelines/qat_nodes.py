@@ -14,6 +14,7 @@ from crqat_pipeline.recipes.inspecting import inspect_student
 from crqat_pipeline.recipes.qat import run_stage
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.reporting.layer_map import history_heat_map, layer_heat_map
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.training.tracker import Tracker
 
@@ -38,5 +39,5 @@ def inspect(
     student: Checkpoint, scales: pd.DataFrame, calibration: TrainingData, spec: QatStageSpec, run: RunSpec
 ) -> tuple[pd.DataFrame, Figure, Figure]:
     """Every quantizer on the calibration images: a table, a heat map by layer, a heat map over time."""
-    rows, layer_map, scale_map = inspect_student(student, scales.to_dict("records"), calibration, spec, run)
-    return pd.DataFrame(rows), layer_map, scale_map
+    rows = inspect_student(student, calibration, spec, run)
+    return pd.DataFrame(rows), layer_heat_map(rows), history_heat_map(scales.to_dict("records"))

@@ -57,7 +57,9 @@ def _initialize_weights(detector: nn.Module, parts: Collection[str]) -> list[Fak
             if quantizer is not None:
                 weight_GN = grouped(layer.weight.detach(), quantizer.settings.axis, quantizer.num_steps or 1)
                 quantizer.set_qparams(
-                    *initialize_weight(weight_GN, quantizer.grid, quantizer.initialization, quantizer.percentile)
+                    *initialize_weight(
+                        weight_GN, quantizer.grid, quantizer.plan.initialization, quantizer.plan.percentile
+                    )
                 )
                 initialized.append(quantizer)
     return initialized
@@ -75,5 +77,5 @@ def _initialize(waiting: dict[str, FakeQuantizer], num_batches: int) -> None:
     for quantizer in waiting.values():
         observer = quantizer.observer
         assert observer is not None
-        rule = INITIALIZATIONS[quantizer.initialization]
-        quantizer.set_qparams(*rule(observer, quantizer.grid, quantizer.percentile))
+        rule = INITIALIZATIONS[quantizer.plan.initialization]
+        quantizer.set_qparams(*rule(observer, quantizer.grid, quantizer.plan.percentile))

@@ -5,6 +5,7 @@ Shape letters: G steps of a tensor.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,11 +16,33 @@ from crqat_pipeline.quantization.grid import IntegerGrid
 from crqat_pipeline.quantization.initialization_rules import NEEDS_HISTOGRAM
 from crqat_pipeline.quantization.kernels.settings import (
     KernelSettings,
+    StepGradient,
     integer_zero_point,
     positive_scale,
 )
 from crqat_pipeline.quantization.kernels.table import KERNELS
 from crqat_pipeline.quantization.observers import Observer
+
+
+@dataclass(frozen=True)
+class QuantizerPlan:
+    """The options of one quantizer, which keeps them and reads them where they act.
+
+    settings: what the kernel reads. num_steps None: known at calibration only. range_momentum: of a grid that follows
+    the data.
+    """
+
+    grid: IntegerGrid
+    settings: KernelSettings
+    num_steps: int | None
+    kernel: str
+    initialization: str
+    percentile: float
+    range_momentum: float
+
+    def with_step_gradient(self, step_gradient: StepGradient) -> QuantizerPlan:
+        """The same for a row of FAKE_QUANTIZERS whose steps learn by another gradient."""
+        return replace(self, settings=self.settings._replace(step_gradient=step_gradient))
 
 
 class FakeQuantizer(nn.Module):
@@ -33,31 +56,17 @@ class FakeQuantizer(nn.Module):
     zero_point_G: Tensor | None
     is_calibrated: Tensor
 
-    def __init__(
-        self,
-        grid: IntegerGrid,
-        settings: KernelSettings,
-        *,
-        num_steps: int | None = 1,
-        kernel: str = "eager",
-        learns_step: bool = True,
-        learns_zero_point: bool = False,
-        initialization: str = "mse",
-        percentile: float = 99.99,
-        range_momentum: float = 1.0,
-    ) -> None:
+    def __init__(self, plan: QuantizerPlan, *, learns_step: bool, learns_zero_point: bool = False) -> None:
         super().__init__()
-        self.grid, self.settings, self.kernel_name = grid, settings, kernel
-        self.initialization, self.percentile = initialization, percentile
-        self.num_steps, self.range_momentum = num_steps, range_momentum
+        self.plan, self.num_steps = plan, plan.num_steps
         self.is_on = self.is_observing = False
         self.observer: Observer | None = None
-        start_G = torch.zeros(num_steps or 1) if settings.is_log else torch.ones(num_steps or 1)
-        self._own("step_G", start_G, learns_step)
-        if grid.is_symmetric:
+        num_values = plan.num_steps or 1
+        self._own("step_G", torch.zeros(num_values) if plan.settings.is_log else torch.ones(num_values), learns_step)
+        if plan.grid.is_symmetric:
             self.zero_point_G = None
         else:
-            self._own("zero_point_G", torch.zeros(num_steps or 1), learns_zero_point)
+            self._own("zero_point_G", torch.zeros(num_values), learns_zero_point)
         self.register_buffer("is_calibrated", torch.tensor(False))
         self.is_ready = False
 
@@ -66,6 +75,14 @@ class FakeQuantizer(nn.Module):
             self.register_parameter(name, nn.Parameter(value))
         else:
             self.register_buffer(name, value)
+
+    @property
+    def grid(self) -> IntegerGrid:
+        return self.plan.grid
+
+    @property
+    def settings(self) -> KernelSettings:
+        return self.plan.settings
 
     @property
     def scale(self) -> Tensor:
@@ -115,7 +132,7 @@ class FakeQuantizer(nn.Module):
                 "A quantizer was switched on before it was calibrated. Call calibrate(detector, batches, parts) "
                 "for its part, or load a state dict of a calibrated detector."
             )
-        return KERNELS[self.kernel_name](x, self.step_G, self.zero_point_G, self.settings)
+        return KERNELS[self.plan.kernel](x, self.step_G, self.zero_point_G, self.settings)
 
     def stop_observing(self) -> None:
         """Forget what was observed."""
@@ -131,7 +148,7 @@ class FakeQuantizer(nn.Module):
         if self.observer is None:
             axis = self.settings.axis
             num_steps = 1 if axis is None else self.num_steps or x.shape[axis]
-            has_histogram = self.initialization in NEEDS_HISTOGRAM
+            has_histogram = self.plan.initialization in NEEDS_HISTOGRAM
             self.observer = Observer(axis, num_steps, has_histogram=has_histogram)
         self.observer.update(x)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer, QuantizerPlan
 from crqat_pipeline.quantization.granularity import count_steps
 from crqat_pipeline.quantization.grid import IntegerGrid
 from crqat_pipeline.quantization.kernels.settings import KernelSettings
-from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS, QuantizerPlan
+from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS
 from crqat_pipeline.quantization.spec import QuantSpec
 
 ACTIVATION_RANGE_MOMENTUM = 0.01

@@ -11,53 +11,13 @@ fixed: nothing learned; the step stays as calibrated (post-training quantization
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from crqat_pipeline.quantization.affine import choose_qparams
-from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
-from crqat_pipeline.quantization.grid import IntegerGrid
-from crqat_pipeline.quantization.kernels.settings import KernelSettings, StepGradient
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer, QuantizerPlan
 from crqat_pipeline.quantization.observers import grouped
-
-
-@dataclass(frozen=True)
-class QuantizerPlan:
-    """All that one quantizer is built from; num_steps None: known at calibration only.
-
-    settings: what the kernel reads; a row of FAKE_QUANTIZERS decides its step_gradient.
-    """
-
-    grid: IntegerGrid
-    settings: KernelSettings
-    num_steps: int | None
-    kernel: str
-    initialization: str
-    percentile: float
-    range_momentum: float
-
-    def build(
-        self,
-        quantizer_type: type[FakeQuantizer] = FakeQuantizer,
-        *,
-        learns_step: bool,
-        learns_zero_point: bool = False,
-        step_gradient: StepGradient = "lsq",
-    ) -> FakeQuantizer:
-        """A quantizer of this plan whose step and zero point are parameters (learned) or buffers."""
-        return quantizer_type(
-            self.grid,
-            self.settings._replace(step_gradient=step_gradient),
-            num_steps=self.num_steps,
-            kernel=self.kernel,
-            learns_step=learns_step,
-            learns_zero_point=learns_zero_point and not self.grid.is_symmetric,
-            initialization=self.initialization,
-            percentile=self.percentile,
-            range_momentum=self.range_momentum,
-        )
 
 
 class TrackingFakeQuantizer(FakeQuantizer):
@@ -71,15 +31,15 @@ class TrackingFakeQuantizer(FakeQuantizer):
     def _follow(self, x: Tensor) -> None:
         low_G, high_G = self.grid_range
         seen_low_G, seen_high_G = torch.aminmax(grouped(x, self.settings.axis, low_G.numel()), dim=1)
-        low_G = low_G.lerp(seen_low_G.to(low_G), self.range_momentum)
-        high_G = high_G.lerp(seen_high_G.to(high_G), self.range_momentum)
+        low_G = low_G.lerp(seen_low_G.to(low_G), self.plan.range_momentum)
+        high_G = high_G.lerp(seen_high_G.to(high_G), self.plan.range_momentum)
         self.set_qparams(*choose_qparams(low_G, high_G, self.grid))
 
 
 FAKE_QUANTIZERS: dict[str, Callable[[QuantizerPlan], FakeQuantizer]] = {
-    "lsq": lambda plan: plan.build(learns_step=True),
-    "lsq_plus": lambda plan: plan.build(learns_step=True, learns_zero_point=True),
-    "pact": lambda plan: plan.build(learns_step=True, step_gradient="clip"),
-    "minmax": lambda plan: plan.build(TrackingFakeQuantizer, learns_step=False),
-    "fixed": lambda plan: plan.build(learns_step=False),
+    "lsq": lambda plan: FakeQuantizer(plan, learns_step=True),
+    "lsq_plus": lambda plan: FakeQuantizer(plan, learns_step=True, learns_zero_point=True),
+    "pact": lambda plan: FakeQuantizer(plan.with_step_gradient("clip"), learns_step=True),
+    "minmax": lambda plan: TrackingFakeQuantizer(plan, learns_step=False),
+    "fixed": lambda plan: FakeQuantizer(plan, learns_step=False),
 }

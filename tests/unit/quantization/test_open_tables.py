@@ -7,16 +7,17 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer, QuantizerPlan
 from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS
 from crqat_pipeline.quantization.kernels.eager import fake_quantize_eager
 from crqat_pipeline.quantization.kernels.table import KERNELS
 from crqat_pipeline.quantization.quantizer_plans import activation_quantizer, weight_quantizer
-from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS, QuantizerPlan
+from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS
 from crqat_pipeline.quantization.spec import QuantSpec
 
 
 def only_zero_point(plan: QuantizerPlan):
-    return plan.build(learns_step=False, learns_zero_point=True)
+    return FakeQuantizer(plan, learns_step=False, learns_zero_point=True)
 
 
 def from_half_the_range(observer, grid, percentile):
@@ -52,8 +53,8 @@ def test_added_rows_are_named_in_the_parameters_and_train(own_rows):
     weights.set_qparams(torch.full((3,), 0.1), torch.zeros(3))
     inputs.is_observing = True
     inputs(x)
-    rule = INITIALIZATIONS[inputs.initialization]
-    inputs.set_qparams(*rule(inputs.observer, inputs.grid, inputs.percentile))
+    rule = INITIALIZATIONS[inputs.plan.initialization]
+    inputs.set_qparams(*rule(inputs.observer, inputs.grid, inputs.plan.percentile))
     inputs.stop_observing()
     assert inputs.scale.item() == pytest.approx((x.max() - x.min()).item() / 15 / 2, rel=1e-5)
     weights.is_on = inputs.is_on = True

@@ -4,9 +4,10 @@ import pytest
 import torch
 from quantizer_cases import settings_of
 
+from crqat_pipeline.quantization.fake_quantizer import QuantizerPlan
 from crqat_pipeline.quantization.grid import IntegerGrid
 from crqat_pipeline.quantization.kernels.settings import KernelSettings
-from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS, QuantizerPlan
+from crqat_pipeline.quantization.quantizer_table import FAKE_QUANTIZERS
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 LEARNED = {

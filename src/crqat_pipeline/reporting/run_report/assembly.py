@@ -153,7 +153,7 @@ def draw(
         alignment_of(facts, labels),
     )
     heat_maps, scale = heat_map_rows(maps, images, labels), colour_range(maps)
-    data = ReportData(
+    report = ReportData(
         title="CR-QAT: full precision against 4 bits",
         forms=forms,
         teacher=labels[compared.teacher],
@@ -173,7 +173,7 @@ def draw(
     )
     alignment_plot, distortion_plot = alignment_sheets(alignment, [form.name for form in forms])
     return {
-        "report": render_report(data),
+        "report": render_report(report),
         "gallery": gallery_sheet(shown, spec.gallery_threshold),
         "ap_plot": ap_figure(results, compared),
         "loss_plot": loss_sheet(curves),
