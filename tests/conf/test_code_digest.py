@@ -18,6 +18,7 @@ DECIDE_NOTHING = MappingProxyType(
         "recipes/code_digest.py": "says whether a result is taken, not what it is",
         "recipes/finished_stage.py": "says whether a result is taken, not what it is",
         "recipes/stage_facts.py": "says whether a result is taken, not what it is",
+        "recipes/gathered.py": "names what is put together; the data itself is among the facts of a training",
         "recipes/inspecting.py": "looks at a student that is trained",
         "reporting/layer_map.py": "draws what was measured",
     }
