@@ -5,7 +5,7 @@ from kedro.framework.project import configure_project, pipelines
 from kedro.validation import ParameterValidationError
 
 from crqat_pipeline.curriculum.plan import PLANS, stage_names, windows
-from crqat_pipeline.hooks.dry_run import dry_run_subject
+from crqat_pipeline.hooks.configured_run import dry_run_subject
 from tests.support.dvc_agreement import load_catalog
 
 COMPARED = ("baselines.qat", "baselines.finetuned", "vocabulary_kd")
@@ -79,7 +79,7 @@ def test_what_a_stage_says_itself_wins(project):
     [
         (
             {"curriculum": {"plan": "two_stages"}},
-            r"1 fault.*curriculum: .*Unknown.*two_stages.*Did you mean 'two_stage'",
+            r"1 fault.*curriculum\.plan = .*Unknown.*Did you mean 'two_stage'",
         ),
         (
             {"curriculum": {"train": {"loader": {"batch": 8}}}},

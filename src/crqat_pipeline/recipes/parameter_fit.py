@@ -16,9 +16,11 @@ from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.quantization import QuantSpec, prepare
 from crqat_pipeline.recipes.specs import DataPrepSpec, NamedBuilderSpec, RunSpec
 from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.runtime.nested import value_at
 from crqat_pipeline.text_encoders.table import ComposedSpec, PrecomputedSpec, TextEncoderSpec
 
 SIZE_KEY = "image_size_px"
+CURRICULUM, TRAIN = "curriculum", ".train."
 
 
 def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[str]:
@@ -53,20 +55,32 @@ def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[st
             check_supported(detector, OnnxSpec.model_validate(parameters["int4_export"]["onnx"]).form)
         except ValueError as error:
             yield f"int4_export.onnx: {error}"
-    yield from _sides({section: parameters[section] for section in used if section in parameters}, row.name, detector)
+    sections = {section: value_at(parameters, section.split(".")) for section in sorted(used)}
+    yield from _wrong_sides(sections, row.name, detector.size_divisor)
 
 
-def _sides(sections: Mapping[str, Any], name: str, detector: OpenVocabularyDetector, path: str = "") -> Iterator[str]:
-    """Every image_size_px, wherever it stands, is a multiple of the detector's size divisor."""
-    divisor = detector.size_divisor
+def _wrong_sides(sections: Mapping[str, Any], name: str, divisor: int) -> Iterator[str]:
+    """Every image_size_px, wherever it stands, is a multiple of the detector's size divisor.
+
+    A side that the stages have from the curriculum is told once, there.
+    """
+    found = {path: side for path, side in _sides(sections) if side % divisor}
+    for path, side in found.items():
+        section, _, within = path.partition(TRAIN)
+        if section != CURRICULUM and within and found.get(f"{CURRICULUM}{TRAIN}{within}") == side:
+            continue
+        yield (
+            f"{path}: sides of images are multiples of {divisor} px for {name}; got {side}. Use "
+            f"{max(1, round(side / divisor)) * divisor}."
+        )
+
+
+def _sides(sections: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, int]]:
     for key, value in sections.items():
         if isinstance(value, Mapping):
-            yield from _sides(value, name, detector, f"{path}{key}.")
-        elif key == SIZE_KEY and isinstance(value, int) and value % divisor:
-            yield (
-                f"{path}{key}: sides of images are multiples of {divisor} px for {name}; got {value}. Use "
-                f"{max(1, round(value / divisor)) * divisor}."
-            )
+            yield from _sides(value, f"{path}{key}.")
+        elif key == SIZE_KEY and isinstance(value, int):
+            yield f"{path}{key}", value
 
 
 def _widths(spec: DataPrepSpec, name: str, detector: OpenVocabularyDetector) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from crqat_pipeline.curriculum.plan import PAPERS_PLAN, PLANS, CurriculumPlan, PlannedStage, named_apart, windows
 from crqat_pipeline.distillation.objective import DistillationSpec
@@ -24,9 +24,14 @@ class CurriculumSpec(BaseModel):
         default_factory=DistillationSpec, description="Terms beside the task loss; the plan says in which stage"
     )
 
+    @field_validator("plan")
+    @classmethod
+    def _is_a_plan(cls, name: str) -> str:
+        look_up(PLANS, name, "curriculum plan")
+        return name
+
     @model_validator(mode="after")
     def _stages_can_be_made(self) -> Self:
-        look_up(PLANS, self.plan, "curriculum plan")
         curriculum_stages(self)
         return self
 

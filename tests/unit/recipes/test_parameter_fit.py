@@ -45,6 +45,16 @@ def test_a_side_that_the_detector_does_not_take_is_named_with_the_nearest_that_i
     )
 
 
+def test_a_side_of_the_curriculum_is_told_once_and_one_of_a_stage_by_its_own_path():
+    curriculum, own = {"train": {"loader": {"image_size_px": 100}}}, {"train": {"loader": {"image_size_px": 90}}}
+    made = parameters(curriculum=curriculum, stage1_backbone=curriculum, baselines={"qat": own})
+    used = USED | {"curriculum", "stage1_backbone.train", "baselines.qat.train"}
+    assert [fault.partition(":")[0] for fault in misfits(made, used)] == [
+        "baselines.qat.train.loader.image_size_px",
+        "curriculum.train.loader.image_size_px",
+    ]
+
+
 def test_sections_that_the_run_does_not_ask_for_are_left_alone():
     assert list(misfits(parameters(detector={"name": "zzz"}), {"quantization"})) == []
 
