@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from crqat_pipeline.runtime.command_line import show_what_can_be_shown
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "cost": ("crqat_pipeline.cli.cost", "Size, MACs and bit operations of a detector."),
     "demo": ("crqat_pipeline.cli.demo", "Try prompts on images in the browser."),
@@ -73,4 +75,5 @@ cli = LazyGroup("crqat_pipeline", modules=KEDRO_COMMANDS)
 
 def main() -> None:
     """Entry point of the console script."""
+    show_what_can_be_shown()
     crqat()

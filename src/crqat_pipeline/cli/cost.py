@@ -7,11 +7,19 @@ from typing import Any
 
 import click
 
+from crqat_pipeline.runtime.command_line import refused
+
 
 @click.command("cost")
 @click.option("--detector", required=True, help="Name of a detector; a wrong one lists them all.")
 @click.option("--version", type=int, default=None, help="Version of the detector family (YOLO-World: 1 or 2).")
-@click.option("--prompts", type=int, default=80, show_default=True, help="Number of prompts (COCO 80, LVIS 1203).")
+@click.option(
+    "--prompts",
+    type=click.IntRange(1, 1_000_000),
+    default=80,
+    show_default=True,
+    help="Number of prompts (COCO 80, LVIS 1203).",
+)
 @click.option("--bits", default="4-4-8", show_default=True, help="weight-activation-attention bits, or none.")
 @click.option("--granularity", default="Ch-T-H", show_default=True, help="Steps of weight, activation, attention.")
 @click.option(
@@ -19,7 +27,13 @@ import click
     multiple=True,
     help="Layers with other bits: edges=8, similarity=8, backbone=4-8 (weight-activation), a pattern; repeatable.",
 )
-@click.option("--image-size", type=int, default=640, show_default=True, help="Side of the square image in pixels.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(1, 100_000),
+    default=640,
+    show_default=True,
+    help="Side of the square image in pixels.",
+)
 @click.option("--layers", is_flag=True, help="Also list every layer and product.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object (size_mb, bops_t, params, ...).")
 def command(
@@ -49,7 +63,7 @@ def command(
             model = build_detector(detector, **options)
         report = cost(model, spec, image_size, prompts)
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error
     rows: list[dict[str, Any]] = [
         {"name": row.name, "kind": row.kind, "bits": f"{row.bits[0]}x{row.bits[1]}", "macs": row.macs, "bops": row.bops}
         for row in report.layers

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from crqat_pipeline.runtime.command_line import refused
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -47,4 +49,4 @@ def command(
         page = build_page(predictors)
         serve(page, host=host, port=port, open_browser=open_browser)
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
+
+from crqat_pipeline.runtime.command_line import FiniteRange, printable, refused
 
 if TYPE_CHECKING:
     from crqat_pipeline.inference import Predictor
@@ -33,8 +34,8 @@ VOCABULARY_FOLDER = Path("data/05_model_input")
     help="Where named vocabularies are (lvis_text_bank.safetensors is 'lvis').",
 )
 @click.option("--text-encoder", default=None, help="Row of TEXT_ENCODERS, or JSON with its name and options.")
-@click.option("--threshold", type=click.FloatRange(0, 1, max_open=True), default=0.3, show_default=True)
-@click.option("--max-detections", type=click.IntRange(1), default=100, show_default=True, help="Per image.")
+@click.option("--threshold", type=FiniteRange(0, 1, max_open=True), default=0.3, show_default=True)
+@click.option("--max-detections", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Per image.")
 @click.option("--image-size", type=click.IntRange(1), default=None, help="Side of the input [default: the model's].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda; ONNX models run on the CPU.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Of a video, every n-th frame.")
@@ -88,7 +89,7 @@ def command(
     except BrokenPipeError:  # of `| head`: click knows what to do
         raise
     except (ValueError, OSError) as error:
-        raise click.ClickException(printable(str(error))) from error
+        raise refused(error) from error
     if failed:
         click.echo(f"{len(failed)} of {len(files)} files could not be used:", err=True)
         for record in failed:
@@ -159,21 +160,19 @@ def load_predictor(
     )
 
 
-def printable(text: str) -> str:
-    """Text for a terminal: bytes of a file name that are no UTF-8 as \\xff."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def _encoder_row(text: str) -> tuple[str, dict[str, Any]]:
     """Name and options of --text-encoder."""
+    from crqat_pipeline.runtime.bounded_json import parse_json
+
     if not text.startswith("{"):
         return text, {}
     try:
-        row = json.loads(text)
+        row = parse_json(text)
         return str(row.pop("name")), row
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, AttributeError) as error:
         raise ValueError(
-            f'--text-encoder is a name, or JSON such as {{"name": "open_clip", "model_name": "ViT-B-32"}}; got {text}.'
+            f'--text-encoder is a name, or JSON such as {{"name": "open_clip", "model_name": "ViT-B-32"}}; got '
+            f"{text[:200]}."
         ) from error
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from crqat_pipeline.runtime.command_line import refused
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -24,12 +26,14 @@ def command(words: Path, out: Path, text_encoder: str | None, embeddings: Path |
     if out.suffix != ".safetensors":
         raise click.BadParameter(f"the name must end in .safetensors; got {out.name}.", param_hint="--out")
     from crqat_pipeline.recipes.embedding import TextSource, embed_words, read_words, write_bank
+    from crqat_pipeline.runtime.atomic import check_writable
 
     try:
+        check_writable(out, [path for path in (words, embeddings, names) if path is not None])
         bank = embed_words(read_words(words), TextSource(text_encoder, embeddings, names))
         write_bank(bank, out)
     except (ValueError, OSError, ImportError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error
     width = bank.embeddings_KD.shape[1]
     click.echo(f"wrote {out}: {len(bank.prompts)} words, {width} numbers each, by {bank.encoder}")
     click.echo(f"use it: crqat detect MODEL IMAGES --vocabulary {out}, or crqat new … --embeddings {out}")

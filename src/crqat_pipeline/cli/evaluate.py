@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from crqat_pipeline.evaluation.protocol import PROTOCOLS
+from crqat_pipeline.runtime.command_line import refused
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -73,7 +74,7 @@ def command(
             table = table.take(~np.isin(table.image_ids_M, beside))
         result = evaluate(truth, table, protocol, backend, named_splits(truth), processes=processes or _num_cpus())
     except (ImportError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error
     if as_json:
         facts = {key: value for key, value in result.as_dict().items() if key not in ("metrics", "per_category")}
         rows = {"per_category": result.as_dict()["per_category"]} if categories else {}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from crqat_pipeline.runtime.command_line import FiniteRange, refused
+
 FORMS = ("auto", "fast", "spec", "openvino", "tensorrt", "fp32")
 CALIBRATION_IMAGES = 64
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -22,7 +24,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="auto: fast with pre-activation quantizers, openvino without, fp32 unquantized. Opset 21; tensorrt: 18.",
 )
 @click.option("--images", type=FOLDER, help="Images to prove the graph on [default: drawn scenes].")
-@click.option("--num-images", type=click.IntRange(1), default=8, show_default=True, help="How many of them.")
+@click.option("--num-images", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many of them.")
 @click.option("--image-size", type=click.IntRange(1), default=None, help="Side of the input [default: the model's].")
 @click.option("--vocabulary", type=click.Path(path_type=Path), help="Text bank to store [default: the model's own].")
 @click.option("--fixed-vocabulary", is_flag=True, help="Fold the text bank into the graph: images are its only input.")
@@ -30,11 +32,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--static", is_flag=True, help="Batch of one and --image-size only, for runtimes that want static shapes."
 )
 @click.option(
-    "--nms", type=click.IntRange(1), default=None, help="Suppression in the graph; so many per prompt at most."
+    "--nms", type=click.IntRange(1, 100_000), default=None, help="Suppression in the graph; so many per prompt at most."
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=FiniteRange(0, 1, max_open=True),
     default=0.001,
     show_default=True,
     help="Score, for --nms.",
@@ -81,9 +83,11 @@ def command(
         open_for_export,
         with_integer_outputs,
     )
+    from crqat_pipeline.runtime.atomic import check_writable
 
     try:
         require_onnx()
+        check_writable(out, [model])
         opened = open_for_export(model)
         if vocabulary is not None:
             opened = replace(opened, text_bank=read_text_bank(vocabulary))
@@ -104,7 +108,7 @@ def command(
         chosen = drawn_images(side_px, num_images) if images is None else folder_images(images, num_images)
         written = export_file(opened, out, spec, chosen, side_px)
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error
     file, parity = written.file, written.parity
     click.echo(f"wrote {out}: form {file.form}, {file.file_bytes / 2**20:.2f} MB, sha256 {file.sha256[:16]}…")
     click.echo(f"made for {ROWS[file.form].purpose}")

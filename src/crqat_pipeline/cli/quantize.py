@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from crqat_pipeline.cli.export import FORMS
+from crqat_pipeline.runtime.command_line import refused
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 WITHOUT = "none"
@@ -64,7 +65,7 @@ def command(
             )
         )
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error
     click.echo(f"calibrated on {made.num_images} photographs at {made.image_size_px} px")
     packed = made.packed
     click.echo(f"wrote {packed.path}: {packed.file_bytes / 2**20:.2f} MB, sha256 {packed.sha256[:16]}…")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from crqat_pipeline.runtime.command_line import refused
+
 
 @click.command("weights")
 @click.argument("source", metavar="FILE")
@@ -25,11 +27,14 @@ def command(source: str, out: Path | None) -> None:
         raise click.BadParameter(f"the name must end in .safetensors; got {out.name}.", param_hint="--out")
     from crqat_pipeline.detectors.foreign_weights import read_foreign_weights
     from crqat_pipeline.recipes.weight_conversion import write_converted
+    from crqat_pipeline.runtime.atomic import check_writable
 
     try:
+        if out is not None:
+            check_writable(out, [source])
         weights = read_foreign_weights(source)
         click.echo(weights)
         if out is not None:
             click.echo(write_converted(weights, out))
     except (OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error

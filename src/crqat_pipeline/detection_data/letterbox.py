@@ -14,6 +14,17 @@ from PIL import Image
 from torch import Tensor
 
 LETTERBOX_GREY = 114
+LARGEST_SIDE_PX = 8192
+"""Of the square input: 67 megapixels, 0.8 GB of floats an image."""
+
+
+def check_side(size_px: int, divisor_px: int) -> None:
+    """Raises ValueError for a square input that a detector of this divisor does not take, or that is too large."""
+    if size_px > LARGEST_SIDE_PX:
+        raise ValueError(f"The input's side is at most {LARGEST_SIDE_PX} px; got {size_px}. Cut images into tiles.")
+    if size_px < divisor_px or size_px % divisor_px:
+        fitting = max(1, -(-size_px // divisor_px)) * divisor_px
+        raise ValueError(f"The input's side is a multiple of {divisor_px} px; got {size_px}. Use {fitting}.")
 
 
 @dataclass(frozen=True)

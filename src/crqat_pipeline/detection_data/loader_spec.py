@@ -6,18 +6,21 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from crqat_pipeline.detection_data.letterbox import LARGEST_SIDE_PX
+
 
 class LoaderSpec(BaseModel):
     """Size, prompts and augmentation of batches. Values marked [pre-training] are YOLO-World's own recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image_size_px: int = Field(128, ge=1, description="Side of the square input, pixels.")
+    image_size_px: int = Field(128, ge=1, le=LARGEST_SIDE_PX, description="Side of the square input, pixels.")
     batch_size: int = Field(16, ge=1, description="Images per batch.")
     num_workers: int = Field(0, ge=0, le=64, description="Loader processes; 0 loads in the training process.")
     num_prompts: int = Field(
         40,
         ge=1,
+        le=100_000,
         description="Prompts per image or batch: categories present, filled with random others. 80 [pre-training].",
     )
     prompt_scope: Literal["image", "batch"] = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,10 @@ from crqat_pipeline.detection_data.annotation_file import AnnotationFile, read_j
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.evaluation.ground_truth import SCORING, scorable
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.bounded_gzip import GZIP_MAGIC, BoundedGzip
 
 CHUNK = 1 << 22
 LONGEST_RECORD = 1 << 26
-GZIP_MAGIC = b"\x1f\x8b"
 ROWS_AT_ONCE = 50_000
 
 
@@ -24,7 +25,7 @@ def open_text(path: Path) -> IO[str]:
     """The text of a file, compressed or not, whatever its name says."""
     with path.open("rb") as file:
         is_gzip = file.read(2) == GZIP_MAGIC
-    return cast(IO[str], gzip.open(path, "rt", encoding="utf-8")) if is_gzip else path.open(encoding="utf-8")
+    return io.TextIOWrapper(BoundedGzip(path), encoding="utf-8") if is_gzip else path.open(encoding="utf-8")
 
 
 def read_results(path: str | Path) -> DetectionTable:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
+
+from crqat_pipeline.hooks.yaml_check import check_yaml
 
 ROW_KEY = "name"
 """The key that names a row of a table (a detector, a text encoder); the other keys beside it are that row's options."""
@@ -70,6 +73,16 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
             for older in (*base.values(), *inherited.values(), *env.values()):
                 forget_other_rows(older, self.runtime_params or {})
         return base, {**inherited, **env}, base_path, env_path, seen
+
+    def _read_dir_configs(
+        self, conf_path: str, patterns: Iterable[str], key: str, processed_files: set[Any], *more: Any, **named: Any
+    ) -> Any:
+        """Files of local folders are looked at first."""
+        folder = Path(conf_path)
+        for path in {path for pattern in patterns if folder.is_dir() for path in folder.glob(pattern)}:
+            if path.suffix in (".yml", ".yaml", ".json") and path.is_file():
+                check_yaml(path)
+        return super()._read_dir_configs(conf_path, patterns, key, processed_files, *more, **named)
 
     def _parent(self, env_path: str) -> str | None:
         """Folder of the environment that this one extends. Raises MissingConfigException when there is none such."""

@@ -14,6 +14,7 @@ from kedro.utils import find_kedro_project
 from crqat_pipeline import pipelines as pipelines_package
 from crqat_pipeline.hooks.checks.parameter_faults import did_you_mean
 from crqat_pipeline.hooks.user_errors import failing_place, is_verbose, keep_traceback, panel, users_error
+from crqat_pipeline.runtime.command_line import FiniteRange, show_what_can_be_shown
 
 FILTERS = ("tags", "node_names", "to_nodes", "from_nodes", "from_inputs", "to_outputs", "namespaces")
 
@@ -26,7 +27,7 @@ OPTIONS = (
     ),
     click.Option(
         ["--images-per-second"],
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         default=None,
         help="For the hours of --dry-run: training images per second of plain QAT on one GPU.",
     ),
@@ -36,6 +37,7 @@ OPTIONS = (
 
 def run(dry_run: bool, images_per_second: float | None, verbose: bool, **options: Any) -> Any:
     """Run the pipeline, or look at it. What the user can mend ends in one screen, without a traceback."""
+    show_what_can_be_shown()
     try:
         return _run(dry_run, images_per_second, **options)
     except click.ClickException:

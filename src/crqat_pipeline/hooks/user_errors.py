@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 import crqat_pipeline
+from crqat_pipeline.runtime.validation_text import faults_text
 
 VERBOSE_VARIABLE = "CRQAT_VERBOSE"
 LOG_FILE = "info.log"
@@ -40,9 +41,15 @@ def users_error(error: BaseException) -> BaseException | None:
 
 def panel(error: BaseException, where: str = "") -> str:
     """The error's text between two lines that catch the eye; texts are not broken, so that paths can be copied."""
-    lines = (error.message if isinstance(error, click.ClickException) else str(error)).strip().splitlines()
+    lines = _text(error).strip().splitlines()
     title = f"── Error{f' in {where}' if where else ''} "
     return "\n".join([title.ljust(80, "─"), *(f"  {line}" for line in lines), "─" * 80])
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, pydantic.ValidationError):
+        return f"{error.title}: {faults_text(error)}."
+    return error.message if isinstance(error, click.ClickException) else str(error)
 
 
 def is_verbose() -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from crqat_pipeline.export.onnx.graph import IMAGES
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, TensorProto
+    from onnx import ModelProto, NodeProto, TensorProto
 
 OUTPUTS = ("boxes", "scores")
 TEXTS = "text_embeddings"
@@ -40,10 +40,23 @@ def check_graph(model: ModelProto, *, has_text_input: bool, path: Path) -> None:
     scales = {node.input[1] for node in graph.node if node.op_type in QUANTIZERS and len(node.input) > 1}
     for tensor in graph.initializer:
         _check_numbers(tensor, tensor.name in scales, path)
+    for node in (*graph.node, *(node for function in model.functions for node in function.node)):
+        _check_node(node, path)
+    if graph.sparse_initializer:
+        raise ValueError(f"An exported graph has no sparse tensors; {path} has some. Export it again.")
+
+
+def _check_node(node: NodeProto, path: Path) -> None:
+    """Raises ValueError for numbers and graphs inside a node that no graph of ours has."""
+    for attribute in node.attribute:
+        if attribute.HasField("g") or attribute.graphs or attribute.HasField("sparse_tensor"):
+            raise ValueError(f"An exported graph has no graphs in its nodes; {node.name!r} of {path} has one.")
+        for tensor in (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors):
+            _check_numbers(tensor, False, path)
 
 
 def _check_numbers(tensor: TensorProto, is_scale: bool, path: Path) -> None:
-    if tensor.external_data:
+    if tensor.external_data or tensor.data_location:
         raise ValueError(
             f"An exported graph is one file; tensor {tensor.name!r} of {path} lies elsewhere. Export it again."
         )

@@ -15,7 +15,7 @@ from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.graph import IMAGES
 from crqat_pipeline.inference.onnx_graph import check_graph
 from crqat_pipeline.inference.onnx_session import AUTOMATIC, open_session
-from crqat_pipeline.inference.runnable import ModelFacts
+from crqat_pipeline.inference.runnable import ModelFacts, check_answer
 from crqat_pipeline.inference.saturation import warn_of_saturation
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, verify
 from crqat_pipeline.runtime.lookup import look_up
@@ -53,6 +53,7 @@ class OnnxModel:
         if self.facts.fixed_prompts is None:
             feeds["text_embeddings"] = text_KD.float().numpy()
         boxes_BN4, scores_BNK = map(torch.from_numpy, self._run(["boxes", "scores"], feeds))
+        check_answer(scores_BNK, boxes_BN4)
         logits_BNK = scores_BNK.clamp(max=HIGHEST_SCORE).logit()
         return [
             select_detections(logits_NK, boxes_N4, score_threshold, max_detections, self._selection)

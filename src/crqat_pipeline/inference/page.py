@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from PIL import Image
 
@@ -49,7 +50,9 @@ def answer(
         )
     ]
     line = f"{len(found)} found among {len(bank.prompts)} prompts in {milliseconds:.0f} ms ({predictor.facts.form})"
-    return draw_detections(upright, found, bank.prompts), line, rows
+    picture = draw_detections(upright, found, bank.prompts)
+    picture.info["answer"] = uuid4().hex  # Gradio writes equal pictures into one file, even while it is being read
+    return picture, line, rows
 
 
 def build_page(predictors: Mapping[str, Predictor]) -> Any:

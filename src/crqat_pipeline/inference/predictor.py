@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crqat_pipeline.detection_data.letterbox import letterbox
+from crqat_pipeline.detection_data.letterbox import check_side, letterbox
 from crqat_pipeline.detectors import OpenVocabularyDetector
 from crqat_pipeline.inference.image_source import ImageSource, open_image
 from crqat_pipeline.inference.model_file import open_model
 from crqat_pipeline.inference.prompt_resolver import PromptResolver
 from crqat_pipeline.inference.runnable import ModelFacts, Runnable
 from crqat_pipeline.inference.torch_model import TorchModel, checkpoint_model, packed_model
+from crqat_pipeline.model_files.opening import naming
 from crqat_pipeline.model_files.packed import PackedModel
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.output import Detections
@@ -41,11 +42,7 @@ class Predictor:
     ) -> None:
         """image_size_px: side of the square input; default: what the model records, else 640. See `load`."""
         size = image_size_px or model.facts.image_size_px or DEFAULT_IMAGE_SIZE_PX
-        divisor = model.facts.size_divisor_px
-        if size < divisor or size % divisor:
-            raise ValueError(
-                f"The input's side is a multiple of {divisor} px; got {size}. Use {-(-size // divisor) * divisor}."
-            )
+        check_side(size, model.facts.size_divisor_px)
         self._model, self.image_size_px = model, size
         self._resolver = PromptResolver(model.facts, vocabularies, text_encoder)
 
@@ -67,7 +64,9 @@ class Predictor:
         """
         if isinstance(source, (str, Path)):
             model = open_model(Path(source), device)
-        elif isinstance(source, Checkpoint):
+            with naming(Path(source)):
+                return cls(model, image_size_px=image_size_px, vocabularies=vocabularies, text_encoder=text_encoder)
+        if isinstance(source, Checkpoint):
             model = checkpoint_model(source, device)
         elif isinstance(source, OpenVocabularyDetector):
             model = TorchModel(source, "detector", device=device)

@@ -45,3 +45,14 @@ class Runnable(Protocol):
     ) -> list[Detections]:
         """One Detections per image, best first, in pixels of the input. A fixed vocabulary ignores text_KD."""
         ...
+
+
+def check_answer(scores_BNK: Tensor, boxes_BN4: Tensor) -> None:
+    """Raises ValueError for scores (or logits) and boxes that are no numbers: they would look like nothing found."""
+    for what, tensor in (("scores", scores_BNK), ("boxes", boxes_BN4)):
+        count = int(tensor.isnan().sum())
+        if count:
+            raise ValueError(
+                f"The model gave NaN in place of {count} of {tensor.numel()} {what} of this image. Its numbers are out "
+                "of bounds: take an earlier checkpoint, or export it again."
+            )

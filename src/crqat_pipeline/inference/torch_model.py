@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors import OpenVocabularyDetector
-from crqat_pipeline.inference.runnable import ModelFacts
+from crqat_pipeline.inference.runnable import ModelFacts, check_answer
 from crqat_pipeline.model_files.checkpoint_file import header_of, text_bank_of
 from crqat_pipeline.model_files.headers import ExporterFacts
 from crqat_pipeline.model_files.packed import PackedModel
@@ -49,6 +49,7 @@ class TorchModel:
         self, images_B3HW: Tensor, text_KD: Tensor, *, score_threshold: float, max_detections: int
     ) -> list[Detections]:
         output = self.detector(images_B3HW.to(self._device), text_KD.to(self._device))
+        check_answer(output.class_logits_BNK, output.boxes_BN4)
         found = self.detector.detect(output, score_threshold=score_threshold, max_detections=max_detections)
         return [Detections(item.boxes_M4.cpu(), item.scores_M.cpu(), item.labels_M.cpu()) for item in found]
 

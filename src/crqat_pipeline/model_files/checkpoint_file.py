@@ -83,4 +83,11 @@ def bank_from(embeddings_KD: Tensor | None, facts: BankFacts | None) -> TextBank
             f"{tuple(embeddings_KD.shape)}. Make the text bank again."
         )
     check_finite({TEXT_BANK_TENSOR: embeddings_KD})
+    lengths_K = embeddings_KD.double().norm(dim=1)
+    if not bool((lengths_K > 0).all()):
+        row = int((lengths_K == 0).nonzero()[0])
+        raise ValueError(
+            f"Embeddings of a text bank are longer than zero; that of {facts.prompts[row : row + 1]} is not. Make the "
+            "text bank again."
+        )
     return TextBank(facts.prompts, embeddings_KD, facts.encoder, facts.is_normalized)

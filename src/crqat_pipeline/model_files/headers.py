@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 
 from crqat_pipeline.model_files.detector_row import DetectorRow
 from crqat_pipeline.quantization import QuantSpec
+from crqat_pipeline.runtime.validation_text import faults_text
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Side = Annotated[StrictInt, Field(ge=1, le=100_000)]
 Header = TypeVar("Header", bound=BaseModel)
-NUM_TOLD = 3
 
 
 class BankFacts(BaseModel):
@@ -100,12 +100,9 @@ def parse_header(schema: type[Header], facts: Mapping[str, Any], source: Path | 
     try:
         return schema.model_validate(facts)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        told = "; ".join(_told(fault["loc"], fault["msg"]) for fault in faults[:NUM_TOLD])
-        more = f"; and {len(faults) - NUM_TOLD} more" if len(faults) > NUM_TOLD else ""
         raise ValueError(
-            f"{source} does not say what it must in its header: {told}{more}. It was damaged, or written by another "
-            "program: copy or export it again."
+            f"{source} does not say what it must in its header: {faults_text(error)}. It was damaged, or "
+            "written by another program: copy or export it again."
         ) from error
 
 
@@ -116,8 +113,3 @@ def check_version(source: Path | str, version: object, newest: int) -> None:
             f"{source} has format version {version!r}; this program reads versions 1 to {newest}. "
             "Update crqat-pipeline, or export the model again with it."
         )
-
-
-def _told(location: tuple[int | str, ...], message: str) -> str:
-    key = ".".join(map(str, location))[:80]
-    return f"{key}: {message[:1].lower()}{message[1:200]}" if key else message[:200]

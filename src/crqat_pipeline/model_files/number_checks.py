@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from crqat_pipeline.quantization.parts import quantizers
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
@@ -35,3 +37,20 @@ def check_codes(name: str, codes: Tensor, low: int, high: int) -> None:
             f"Codes of {name!r} lie in [{low}, {high}]; the file has {int(codes.min())} to {int(codes.max())}. "
             "Export the model again."
         )
+
+
+def check_module_numbers(model: nn.Module, stored: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for variances below zero, and for steps that are stored plainly and not above zero.
+
+    stored: a state dict that fits `model`.
+    """
+    for name, module in model.named_modules():
+        variance = stored.get(f"{name}.running_var") if isinstance(module, nn.modules.batchnorm._BatchNorm) else None
+        if variance is not None and bool((variance < 0).any()):
+            raise ValueError(
+                f"Variances are not below zero; tensor '{name}.running_var' has {float(variance.min()):.3g}. Take an "
+                "earlier checkpoint."
+            )
+    for name, quantizer in quantizers(model):
+        if not quantizer.settings.is_log and bool(stored[f"{name}.is_calibrated"]):
+            check_positive(f"{name}.step_G", stored[f"{name}.step_G"])

@@ -14,8 +14,9 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.build_budget import BuildBudget
 from crqat_pipeline.model_files.checkpoint_file import header_of, weights_of
 from crqat_pipeline.model_files.detector_row import DetectorRow, NamesDetector
-from crqat_pipeline.model_files.number_checks import check_finite
+from crqat_pipeline.model_files.number_checks import check_finite, check_module_numbers
 from crqat_pipeline.quantization import QuantSpec, prepare, set_quantized
+from crqat_pipeline.quantization.affine import SMALLEST_SCALE
 from crqat_pipeline.quantization.parts import quantizers
 from crqat_pipeline.structures.checkpoint import Checkpoint
 
@@ -37,7 +38,10 @@ def to_checkpoint(
     quantized_parts: Collection[str],
     **facts: Any,
 ) -> Checkpoint:
-    """Tensors of a state dict with the row of the detector, the quantization and the parts that are quantized."""
+    """Tensors of a state dict with the row of the detector, the quantization and the parts that are quantized.
+
+    A plainly stored step that training drove below the smallest scale is written as that scale, which it stood for.
+    """
     detector = DetectorRow.of(row.name, row.options)
     metadata = {
         "detector": detector.as_json(),
@@ -45,7 +49,11 @@ def to_checkpoint(
         "quantized_parts": list(quantized_parts),
         **facts,
     }
-    return Checkpoint({name: value.detach().cpu() for name, value in tensors.items()}, metadata)
+    stored = {name: value.detach().cpu() for name, value in tensors.items()}
+    if quantization is not None and quantization.scale_parametrization == "plain":
+        steps = [name for name in stored if name.endswith(".step_G")]
+        stored |= {name: stored[name].clamp(min=SMALLEST_SCALE) for name in steps}
+    return Checkpoint(stored, metadata)
 
 
 def rebuild(checkpoint: Checkpoint) -> RebuiltDetector:
@@ -58,6 +66,7 @@ def rebuild(checkpoint: Checkpoint) -> RebuiltDetector:
     check_finite(weights)
     detector = unfilled(header.detector, header.quantization, weights)
     _check_fit(detector, weights, header.detector)
+    check_module_numbers(detector, weights)
     detector.load_state_dict(weights)
     parts = header.quantized_parts if header.quantization is not None else ()
     if header.quantization is not None:

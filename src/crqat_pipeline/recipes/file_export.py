@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from crqat_pipeline.detection_data.letterbox import letterbox
+from crqat_pipeline.detection_data.letterbox import check_side, letterbox
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec, render_file
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.bias_alignment import align_biases
@@ -119,10 +119,7 @@ def export_file(
     form = chosen_form(detector, spec.form)
     check_supported(detector, form)
     check_form(detector, form)
-    divisor = detector.size_divisor
-    if image_size_px % divisor or image_size_px < divisor:
-        fitting = -(-image_size_px // divisor) * divisor
-        raise ValueError(f"The input's side is a multiple of {divisor} px; got {image_size_px}. Use {fitting}.")
+    check_side(image_size_px, detector.size_divisor)
     if form == "fast" and has_pre_activation(detector):
         align_biases(detector)
     batches = image_batches(images, image_size_px, spec.batch_size or BATCH_SIZE, is_fixed=spec.batch_size is not None)

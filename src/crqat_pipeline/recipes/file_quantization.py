@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from crqat_pipeline.detection_data.letterbox import check_side
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
@@ -29,6 +30,7 @@ from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild
 from crqat_pipeline.model_files.text_bank_file import read_text_bank
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
 from crqat_pipeline.recipes.file_export import DEFAULT_IMAGE_SIZE_PX, export_file, image_batches, open_for_export
+from crqat_pipeline.runtime.atomic import check_writable
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -88,19 +90,18 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
             f"{bank.embeddings_KD.shape[1]}. Embed them with the model's own text encoder."
         )
     size_px = request.image_size_px or size_px or DEFAULT_IMAGE_SIZE_PX
-    if size_px % detector.size_divisor:
-        fitting = -(-size_px // detector.size_divisor) * detector.size_divisor
-        raise ValueError(f"The input's side is a multiple of {detector.size_divisor} px; got {size_px}. Use {fitting}.")
+    check_side(size_px, detector.size_divisor)
     if request.onnx is not None:
         require_onnx()
         check_supported(detector, request.onnx.form)
+    stem = f"{request.model.stem}.{request.quantization.file_mark}"
+    check_writable(request.out / f"{stem}.safetensors", [request.model])
     prepare(detector, request.quantization)
     parts = tuple(detector.parts)
     calibrate(detector.eval(), _inputs(request.images, size_px, bank), parts)
     set_quantized(detector, parts)
     align_biases(detector)
     facts = {"stage": "ptq", "image_size_px": size_px, "calibration_images": len(request.images)}
-    stem = f"{request.model.stem}.{request.quantization.file_mark}"
     packed = write_packed(
         request.out / f"{stem}.safetensors",
         detector,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from crqat_pipeline.recipes.code_digest import TRAINING, code_digest
@@ -23,6 +22,7 @@ from crqat_pipeline.recipes.stage_data import StageResult
 from crqat_pipeline.recipes.stage_facts import weights_digest
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.facts import Facts, differences
+from crqat_pipeline.runtime.tensor_file import save_tensors
 from crqat_pipeline.structures.checkpoint import Checkpoint
 
 HEADER_KEY = "crqat_finished"
@@ -86,7 +86,7 @@ def keep_finished(keep: StageKeep | None, facts: Facts, result: StageResult) -> 
         "reports": {"metrics": result.metrics, "history": result.history, "scales": result.scales},
     }
     with atomic_path(keep.finished) as temporary:
-        save_file(tensors, temporary, metadata={HEADER_KEY: json.dumps(header)})
+        save_tensors(temporary, tensors, {HEADER_KEY: json.dumps(header)})
     shutil.rmtree(keep.checkpoints, ignore_errors=True)
     return result
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import torch
 
 from crqat_pipeline.detectors import build_detector
@@ -17,6 +15,7 @@ from crqat_pipeline.quantization import QuantSpec, prepare
 from crqat_pipeline.recipes.specs import DataPrepSpec, NamedBuilderSpec, RunSpec
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.runtime.nested import value_at
+from crqat_pipeline.text_encoders.embedding_file import shape_of
 from crqat_pipeline.text_encoders.table import ComposedSpec, PrecomputedSpec, TextEncoderSpec
 
 SIZE_KEY = "image_size_px"
@@ -98,10 +97,10 @@ def _width(spec: TextEncoderSpec) -> int | None:
     """Numbers per prompt; None where only reading the whole encoder would tell, or the file cannot be read."""
     if isinstance(spec, ComposedSpec):
         return spec.embedding_dim
-    if isinstance(spec, PrecomputedSpec) and spec.embeddings.suffix == ".npy":
-        try:
-            rows = np.load(spec.embeddings, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, BadZipFile):
-            return None  # data_prep says what is wrong with it
-        return int(rows.shape[-1]) if getattr(rows, "ndim", 0) == 2 else None
-    return None
+    if not isinstance(spec, PrecomputedSpec):
+        return None
+    try:
+        shape = shape_of(spec.embeddings)
+    except Exception:  # NumPy raises anything over a damaged header; data_prep says what is wrong
+        return None
+    return shape[1] if len(shape) == 2 else None

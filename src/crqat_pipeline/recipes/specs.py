@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from crqat_pipeline.detection_data.letterbox import LARGEST_SIDE_PX
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
 from crqat_pipeline.distillation.objective import DistillationSpec
@@ -144,13 +145,15 @@ class QatStageSpec(QatSpec):
 class PtqSpec(_Spec):
     """Calibration alone."""
 
-    image_size_px: int = Field(ge=1, description="Side of the letterboxed calibration images, in pixels")
+    image_size_px: int = Field(
+        ge=1, le=LARGEST_SIDE_PX, description="Side of the letterboxed calibration images, in pixels"
+    )
 
 
 class ExportSpec(_Spec):
     """What is written beside the packed file, and how both are proved equal to the student."""
 
-    image_size_px: int = Field(ge=1, description="Side of the letterboxed input, in pixels")
+    image_size_px: int = Field(ge=1, le=LARGEST_SIDE_PX, description="Side of the letterboxed input, in pixels")
     parity_images: int = Field(default=32, ge=1, description="Calibration images compared output by output")
     onnx: OnnxSpec | None = Field(default=None, description="The ONNX graph; null writes an empty file in its place")
 
@@ -177,7 +180,7 @@ class ExportSpec(_Spec):
 class EvaluationSpec(_Spec):
     """What is measured, and what is drawn."""
 
-    image_size_px: int = Field(ge=1, description="Side of the letterboxed input, in pixels")
+    image_size_px: int = Field(ge=1, le=LARGEST_SIDE_PX, description="Side of the letterboxed input, in pixels")
     batch_size: int = Field(default=25, ge=1)
     score_threshold: float = Field(default=0.001, ge=0, lt=1, description="On the sigmoid score")
     max_detections: int = Field(

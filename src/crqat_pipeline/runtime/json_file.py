@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-GZIP_MAGIC = b"\x1f\x8b"
+from crqat_pipeline.runtime.bounded_gzip import GZIP_MAGIC, GzipTooLargeError, unfolded
 
 
 class JsonFileError(ValueError):
@@ -50,7 +49,9 @@ def _bytes(path: Path, what: str) -> bytes:
     if not content.startswith(GZIP_MAGIC):
         return content
     try:
-        return gzip.decompress(content)
+        return unfolded(path)
+    except GzipTooLargeError as error:
+        raise JsonFileError(f"{what} must be of a plausible size: {error}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise JsonFileError(
             f"{what} must be whole; {path} is damaged: its gzip data ends in {error}. Copy it again."

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from crqat_pipeline.runtime.bounded_json import parse_json
 HEADER_KEY = "crqat"
 """The one key of the header: safetensors writes several in random order, which would change the file's checksum."""
 DIGEST_KEY, FORMAT_KEY, VERSION_KEY = "sha256", "format", "format_version"
+_OS_ERROR = re.compile(r"os error (\d+)")
 log = logging.getLogger(__name__)
 
 
@@ -33,7 +36,18 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     """Write to `path`, tensors on the CPU, the digest added to the header."""
     owned = _own_memory(tensors)
     facts = {**header, DIGEST_KEY: content_sha256(owned, header)}
-    save_file(owned, path, metadata={HEADER_KEY: as_json(facts)})
+    save_tensors(path, owned, {HEADER_KEY: as_json(facts)})
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """safetensors' own save_file, whose errors of the system (a full disk) are OSErrors here."""
+    try:
+        save_file(dict(tensors), path, metadata=dict(metadata))
+    except SafetensorError as error:
+        number = _OS_ERROR.search(str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -5,7 +5,6 @@ Shape letters: K rows, D embedding.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ def _require_file(path: Path, what: str) -> None:
 def _read_npy(path: Path) -> Tensor:
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy raises anything over a damaged header
         raise ValueError(f"Embedding file {path} is not a readable array ({error}). Give one .npy array.") from error
     if not isinstance(values, np.ndarray) or not np.issubdtype(values.dtype, np.floating):
         raise ValueError(f"Embedding file {path} must hold one array of floats.")
@@ -71,6 +70,14 @@ def read_embeddings(path: Path) -> Tensor:
     return embeddings_KD
 
 
+def shape_of(path: Path) -> tuple[int, ...]:
+    """Of the first array of an embedding file, from its header alone. Raises whatever a damaged one provokes."""
+    if path.suffix == ".safetensors":
+        with safe_open(path, framework="pt") as file:
+            return tuple(file.get_slice(next(iter(file.keys()))).get_shape())
+    return tuple(np.load(path, mmap_mode="r", allow_pickle=False).shape)
+
+
 def _names_of(entry: Any) -> Names:
     if isinstance(entry, str):
         return (entry,)
@@ -102,7 +109,10 @@ def read_row_names(path: Path) -> list[Names]:
         content = _in_id_order(content["categories"], path)
     if not isinstance(content, list):
         raise ValueError(f"Names file {path} must hold a list, one entry per row; got {type(content).__name__}.")
-    return [_names_of(entry) for entry in content]
+    try:
+        return [_names_of(entry) for entry in content]
+    except TypeError as error:
+        raise ValueError(f"Names of {path} must be texts or lists of texts ({error}). Write the file again.") from error
 
 
 def _in_id_order(categories: Any, path: Path) -> list[Any]:

@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.facts import Facts, differences
+from crqat_pipeline.runtime.tensor_file import DIGEST_KEY, TensorFileError, check_digest, content_sha256, save_tensors
 from crqat_pipeline.training.ema import WeightAverage
 
 KEPT = 2
@@ -53,8 +53,9 @@ def save_state(folder: Path, state: TrainingState, step: int, facts: Facts) -> P
     """
     path = folder / f"step_{step:08d}.safetensors"
     metadata = {"step": str(step), "facts": json.dumps(dict(facts)), "history": json.dumps(state.history)}
+    tensors = _flatten(state)
     with atomic_path(path) as temporary:
-        save_file(_flatten(state), temporary, metadata=metadata)
+        save_tensors(temporary, tensors, metadata | {DIGEST_KEY: content_sha256(tensors, metadata)})
     present = sorted(folder.glob(PATTERN))
     own = [each for each in present if _facts_of(each) == dict(facts)]
     for old in set(present) - set(own[-KEPT:]):
@@ -77,8 +78,14 @@ def _facts(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors. Raises TensorFileError for bytes that are not those that were written."""
     with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = dict(file.metadata() or {})
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    expected = metadata.pop(DIGEST_KEY, None)
+    if expected is not None:  # states of before have none
+        check_digest(path, tensors, metadata, expected)
+    return metadata, tensors
 
 
 def _restore(state: TrainingState, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -106,7 +113,7 @@ def load_latest(folder: Path, state: TrainingState, facts: Facts, label: str) ->
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
             metadata, tensors = _read(path)
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, TensorFileError) as error:
             logger.warning("%s: checkpoint %s is damaged (%s) and not used", label, path.name, error)
             continue
         changed = differences(_facts(metadata), facts)

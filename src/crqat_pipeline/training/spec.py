@@ -58,8 +58,16 @@ class OptimizationSpec(BaseModel):
         return self
 
     def for_images(self, num_images: int, batch_size: int) -> OptimizationSpec:
-        """The same with num_steps: as given, or as many as num_epochs over so many images take, rounded up."""
+        """The same with num_steps: as given, or as many as num_epochs over so many images take, rounded up.
+
+        Raises ValueError where the warm-up would be longer than that.
+        """
         if self.num_epochs is None:
             return self
         steps = math.ceil(self.num_epochs * num_images / (batch_size * self.accumulation_steps))
+        if steps < self.warmup_steps:
+            raise ValueError(
+                f"A warm-up fits into the training; got {self.warmup_steps} warmup_steps, and {self.num_epochs:g} "
+                f"epochs over {num_images} images take {steps} steps. Lower warmup_steps."
+            )
         return self.model_copy(update={"num_steps": steps, "num_epochs": None})

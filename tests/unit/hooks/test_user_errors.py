@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -97,6 +98,38 @@ def test_wishes_that_cannot_be_granted_are_one_screen(kedro_run, tmp_path, optio
     assert "Traceback" not in result.stderr
     assert "Traceback" in (tmp_path / LOG_FILE).read_text()
     assert isinstance(kedro_run(*options, "--verbose").exception, ValueError)
+
+
+BROKEN = {
+    "a key twice": ("run: {seed: 1}\nrun: {seed: 2}\n", "'run' twice"),
+    "no YAML": ("run: [\n", "is no YAML"),
+    "contains itself": ("a: &a [*a, *a]\n", "contains itself"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_configuration_that_cannot_be_read_is_one_screen(project, tmp_path, monkeypatch, kind):
+    content, text = BROKEN[kind]
+    shutil.copytree(project / "conf", tmp_path / "conf")
+    path = tmp_path / "conf" / "local" / "parameters_mine.yml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    bootstrap_project(project)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, [f"--conf-source={tmp_path / 'conf'}", "--pipelines=data_prep"])
+    pipelines.set_requested(None)
+    assert result.exit_code == 1
+    assert text in result.stderr
+    assert str(path) in result.stderr
+    assert len(result.stderr.splitlines()) < 8
+    assert "Traceback" not in result.stderr
+
+
+def test_parameters_that_cannot_be_are_one_screen(kedro_run):
+    result = kedro_run("--env=smoke", "--pipelines=teacher", "--params=run.device=foo")
+    assert result.exit_code == 1
+    assert "run.device: A device is auto, cpu, cuda or cuda:<number>; got 'foo'" in result.output
+    assert len(result.output.splitlines()) < 8
 
 
 def test_the_tracker_can_be_sent_to_other_processes_as_nothing():

@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 
 import numpy as np
@@ -111,5 +112,37 @@ def test_uploads_are_limited_private_and_removed(tmp_path):
         Image.new("1", (10_000, 6_000)).save(tmp_path / "wide.png")
         with pytest.raises(Exception, match="at most 50,000,000 pixels; got 10000 × 6000"):
             client.predict(handle_file(tmp_path / "wide.png"), "", 0.3, 5, api_name="/detect")
+    finally:
+        page.close()
+
+
+class OneByOne(FixedModel):
+    """Notes how many requests were inside at once."""
+
+    inside = most = 0
+
+    def detect(self, *arguments, **options):
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        time.sleep(0.02)
+        self.inside -= 1
+        return super().detect(*arguments, **options)
+
+
+@pytest.mark.slow
+def test_twenty_requests_at_once_are_answered_one_by_one(tmp_path):
+    pytest.importorskip("gradio")
+    from gradio_client import Client, handle_file
+
+    model = OneByOne()
+    page = build_page({"only": Predictor(model)})
+    address = serve(page, host="127.0.0.1", port=0, open_browser=False, keeps_running=False)
+    try:
+        patient = {"timeout": 300}  # of a machine that has other things to do
+        client = Client(address, verbose=False, download_files=str(tmp_path / "answers"), httpx_kwargs=patient)
+        Image.new("RGB", (90, 60)).save(tmp_path / "a.png")
+        jobs = [client.submit(handle_file(tmp_path / "a.png"), "", 0.3, 5, api_name="/detect") for _ in range(20)]
+        assert all(job.result(timeout=300)[1].startswith("1 found") for job in jobs)
+        assert model.most == 1
     finally:
         page.close()

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -98,6 +101,18 @@ def test_a_picture_of_20000_by_20000_pixels_is_refused_before_it_is_decoded(tmp_
     Image.new("1", (20_000, 20_000)).save(tmp_path / "huge.png")
     with pytest.raises(ImageError, match="20000 × 20000 px; at most 200,000,000"):
         open_image(tmp_path / "huge.png")
+
+
+@pytest.mark.parametrize(("width", "height"), [(3_200_000, 60), (60, 3_200_000), (61_000, 60)])
+def test_a_strip_is_refused_before_it_is_decoded(tmp_path, width, height):
+    header = struct.pack(">II", width, height) + bytes([1, 0, 0, 0, 0])
+    chunk = b"IHDR" + header
+    content = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "strip.png").write_bytes(
+        content + struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    )
+    with pytest.raises(ImageError, match=rf"{width} × {height} px; one side may be at most 1000 times the other"):
+        open_image(tmp_path / "strip.png")
 
 
 def test_pillows_own_limit_is_put_back(tmp_path):

@@ -29,6 +29,7 @@ from crqat_pipeline.model_files import (
     write_text_bank,
 )
 from crqat_pipeline.runtime.tensor_file import open_tensors, write_tensors
+from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank
 from tests.support.small_students import NAME, minmax_spec, small_student
 
@@ -204,6 +205,49 @@ def test_metadata_of_a_graph_that_does_not_say_what_it_must(whole: dict[str, Pat
     refused_or_opened(path)
 
 
+GRAPH_DAMAGE: dict[str, Callable[[Any], object]] = {
+    "a tensor outside": lambda model: _outside(model.graph.initializer[0]),
+    "a constant outside": lambda model: _outside(_constant(model)),
+    "a constant of NaN": lambda model: _constant(model).float_data.append(float("nan")),
+    "a graph in a node": lambda model: setattr(_body(model.graph.node[0]), "name", "x"),
+    "a function": lambda model: setattr(_body(model.functions.add(name="f").node.add()), "name", "x"),
+    "a sparse tensor": lambda model: model.graph.sparse_initializer.add(),
+    "an operator of nobody": lambda model: setattr(model.graph.node[0], "op_type", "Foo"),
+    "another input": lambda model: setattr(model.graph.input[0], "name", "x"),
+}
+
+
+def _outside(tensor: Any) -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+
+
+def _body(node: Any) -> Any:
+    return node.attribute.add(name="body", type=5).g
+
+
+def _constant(model: Any) -> Any:
+    node = model.graph.node.add(op_type="Constant", output=["extra"])
+    return node.attribute.add(name="value", type=4).t
+
+
+@pytest.mark.parametrize("kind", GRAPH_DAMAGE)
+def test_a_graph_that_is_not_one_of_ours_is_refused_before_it_runs(whole: dict[str, Path], kind: str) -> None:
+    import onnx
+
+    model = onnx.load(whole["graph.onnx"])
+    facts = json.loads(model.metadata_props[0].value)
+    del facts["sha256"]
+    model.metadata_props[0].value = json.dumps(facts)
+    GRAPH_DAMAGE[kind](model)
+    if kind == "a constant of NaN":
+        model.graph.node[-1].attribute[0].t.data_type = 1
+    path = whole["graph.onnx"].with_name("damaged_graph.onnx")
+    path.write_bytes(model.SerializeToString())
+    assert refused_or_opened(path)
+
+
 def test_a_checkpoint_of_before_versions_and_checksums_is_read(whole: dict[str, Path], tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
@@ -213,3 +257,61 @@ def test_a_checkpoint_of_before_versions_and_checksums_is_read(whole: dict[str, 
     save_file(load_file(path), tmp_path / "old.safetensors", {"crqat": json.dumps(old)})
     assert read_checkpoint(tmp_path / "old.safetensors").metadata == read_checkpoint(path).metadata
     assert not refused_or_opened(tmp_path / "old.safetensors")
+
+
+def test_variances_below_zero_are_refused(whole: dict[str, Path]) -> None:
+    tensors, header = open_tensors(whole["checkpoint.safetensors"])
+    name = "backbone.stage3.csp.exit.bn.running_var"
+    tensors[name] = -tensors[name]
+    path = whole["checkpoint.safetensors"].with_name("variances.safetensors")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match=rf"variances\.safetensors.*not below zero; tensor '{name}'"):
+        open_model(path)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_steps_of_a_checkpoint_that_stores_them_plainly_are_above_zero(tmp_path: Path, value: float) -> None:
+    spec = minmax_spec(scale_parametrization="plain")
+    student = small_student(spec)
+    tensors = dict(student.state_dict())
+    name = "backbone.stage1.down.conv.weight_quantizer.step_G"
+    tensors[name] = torch.full_like(tensors[name], value)
+    path = tmp_path / "steps.safetensors"
+    written = to_checkpoint(tensors, ROW, spec, tuple(student.parts))
+    write_checkpoint(path, written)  # what training may lead to is written as what it stands for
+    assert not refused_or_opened(path)
+    write_checkpoint(path, Checkpoint(tensors, written.metadata))
+    with pytest.raises(ValueError, match=rf"steps\.safetensors.*above zero; tensor '{name}'"):
+        open_model(path)
+
+
+def test_an_input_beyond_all_images_is_refused(whole: dict[str, Path]) -> None:
+    from crqat_pipeline.inference import Predictor
+
+    with pytest.raises(ValueError, match="at most 8192 px; got 32000000"):
+        Predictor.load(whole["packed.safetensors"], image_size_px=32_000_000)
+
+
+def test_a_text_bank_with_a_row_of_zeros_is_refused(tmp_path: Path) -> None:
+    embeddings_KD = BANK.embeddings_KD.clone()
+    embeddings_KD[1] = 0
+    write_text_bank(tmp_path / "bank.safetensors", TextBank(BANK.prompts, embeddings_KD, "test", is_normalized=False))
+    with pytest.raises(ValueError, match=r"bank\.safetensors.*longer than zero; that of \('stray cat',\)"):
+        read_text_bank(tmp_path / "bank.safetensors")
+
+
+def test_a_model_whose_answer_is_nan_says_so(tmp_path: Path) -> None:
+    """Every number in the file is finite; what is computed with them is not."""
+    from PIL import Image
+
+    from crqat_pipeline.inference import Predictor
+
+    detector = build_detector(NAME, version=2)
+    tensors = {
+        name: torch.full_like(one, 3e38) if "stage2" in name and one.ndim else one
+        for name, one in detector.state_dict().items()
+    }
+    write_checkpoint(tmp_path / "huge.safetensors", to_checkpoint(tensors, ROW, None, ()))
+    predictor = Predictor.load(tmp_path / "huge.safetensors", image_size_px=64)
+    with pytest.raises(ValueError, match="The model gave NaN"):
+        predictor.predict([Image.new("RGB", (64, 64), (90, 10, 200))], BANK)

@@ -1,7 +1,11 @@
 """What cannot work is found from the parameters alone."""
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from crqat_pipeline.recipes.memory_fit import batch_misfits
 from crqat_pipeline.recipes.parameter_fit import misfits
 from crqat_pipeline.training.spec import OptimizationSpec
 
@@ -53,6 +57,27 @@ def test_a_side_of_the_curriculum_is_told_once_and_one_of_a_stage_by_its_own_pat
         "baselines.qat.train.loader.image_size_px",
         "curriculum.train.loader.image_size_px",
     ]
+
+
+def test_a_batch_beyond_the_memory_is_refused_and_one_that_fits_is_not():
+    loader = {"image_size_px": 640, "batch_size": 100_000}
+    (fault,) = batch_misfits(parameters(teacher={"loader": loader}), USED | {"teacher"})
+    assert fault.startswith("teacher.loader.batch_size: 100000 images of 640 px keep at least ")
+    small = parameters(teacher={"loader": loader | {"batch_size": 16}})
+    assert list(batch_misfits(small, USED | {"teacher"})) == []
+
+
+@pytest.mark.parametrize("name", ["rows.npy", "rows.safetensors"])
+def test_the_width_of_embeddings_in_a_file_is_held_against_the_detectors(tmp_path, name):
+    (tmp_path / "names.json").write_text('["cat"]')
+    rows = torch.ones(1, 512)
+    np.save(tmp_path / "rows.npy", rows.numpy())
+    save_file({"rows": rows}, tmp_path / "rows.safetensors")
+    encoder = {"name": "precomputed", "embeddings": str(tmp_path / name), "names": str(tmp_path / "names.json")}
+    (fault,) = misfits(parameters(data_prep={"text_encoder": "e", "text_encoders": {"e": encoder}}), USED)
+    assert fault.startswith("data_prep.text_encoders.e: its embeddings have 512 numbers")
+    (tmp_path / name).write_bytes(b"cut off")
+    assert list(misfits(parameters(data_prep={"text_encoder": "e", "text_encoders": {"e": encoder}}), USED)) == []
 
 
 def test_sections_that_the_run_does_not_ask_for_are_left_alone():

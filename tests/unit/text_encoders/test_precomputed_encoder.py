@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from crqat_pipeline.structures.category_name import prompt_names
+from crqat_pipeline.text_encoders.embedding_file import read_embeddings, read_row_names
 from crqat_pipeline.text_encoders.precomputed import PrecomputedTextEncoder
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -127,3 +128,32 @@ def test_coco_names_come_from_the_annotation_file() -> None:
     bank_KD = encoder.encode(["dog", "cat", "toaster"]).embeddings_KD
     similarity_KK = bank_KD @ bank_KD.T
     assert similarity_KK[0, 1] > similarity_KK[0, 2]
+
+
+HEADERS = [
+    "(3000000000, 400000)",
+    "(-3, 4)",
+    "((3,), 4)",
+    "(3, True)",
+    "(3.0, 4)",
+    "(",
+    "(3, 4",
+    "'x'",
+    "None",
+    "[3, 4]",
+]
+
+
+@pytest.mark.parametrize("shape", HEADERS)
+def test_whatever_stands_in_the_header_of_an_array_is_a_sentence(tmp_path, shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    (tmp_path / "e.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + header.encode() + bytes(48))
+    with pytest.raises(ValueError, match=r"e\.npy"):
+        read_embeddings(tmp_path / "e.npy")
+
+
+@pytest.mark.parametrize("names", [[{"name": "a", "synonyms": 3}], [{"synonyms": 1.5}], [3], [None], [[]], [["a", 1]]])
+def test_names_that_are_none_are_a_sentence(tmp_path, names):
+    (tmp_path / "n.json").write_text(json.dumps(names))
+    with pytest.raises(ValueError, match=r"n\.json|row's names"):
+        read_row_names(tmp_path / "n.json")

@@ -70,11 +70,14 @@ def test_a_killed_run_continues_to_the_same_bits(tmp_path, killed_at):
     assert_same(resumed.tensors, whole.tensors)
 
 
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path):
+@pytest.mark.parametrize("damage", ["cut", "one bit"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage):
     with pytest.raises(KilledError):
         run(tmp_path, killed_after(5))
     newest = sorted(tmp_path.glob(PATTERN))[-1]
-    newest.write_bytes(newest.read_bytes()[:1000])
+    content = bytearray(newest.read_bytes())
+    content[-100] ^= 1
+    newest.write_bytes(content[:1000] if damage == "cut" else content)
     resumed = run(tmp_path)
     assert resumed.resumed_from_step == 2
     assert_same(resumed.tensors, run().tensors)

@@ -24,6 +24,12 @@ def test_parts_of_an_epoch_and_given_steps():
     assert given.for_images(100, batch_size=10) is given
 
 
+def test_a_warm_up_fits_into_the_epochs():
+    assert spec(num_epochs=1.0, warmup_steps=10).for_images(100, batch_size=10).num_steps == 10
+    with pytest.raises(ValueError, match=r"11 warmup_steps, and 1 epochs over 100 images take 10 steps"):
+        spec(num_epochs=1.0, warmup_steps=11).for_images(100, batch_size=10)
+
+
 @pytest.mark.parametrize("fields", [{}, {"num_steps": 3, "num_epochs": 1.0}, {"num_steps": None}, {"num_steps": 0}])
 def test_exactly_one_length_is_given(fields):
     with pytest.raises(ValueError, match=r"give num_steps .* or num_epochs, not both"):

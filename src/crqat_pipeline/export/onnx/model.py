@@ -35,7 +35,7 @@ class OnnxSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     form: FormName = Field("auto", description="Row of FORMS; auto: the one that fits how the detector was trained")
-    batch_size: int | None = Field(None, ge=1, description="Images per call; free when absent")
+    batch_size: int | None = Field(None, ge=1, le=10_000, description="Images per call; free when absent")
     image_size_px: tuple[int, int] | None = Field(
         None, description="Height and width in pixels, multiples of the detector's size divisor; free when absent"
     )
@@ -48,7 +48,10 @@ class OnnxSpec(BaseModel):
         None, gt=0, le=1, description="Of nms in the graph and of users of the file; none: the detector's own"
     )
     nms_max_detections: int | None = Field(
-        None, ge=1, description="Add suppression per prompt to the graph, with at most so many detections per prompt"
+        None,
+        ge=1,
+        le=100_000,
+        description="Add suppression per prompt to the graph, with at most so many detections per prompt",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -54,6 +54,10 @@ def _given_inputs(context: KedroContext) -> set[str]:
 class ParameterCheck:
     """Kedro's own validation also reports every spec, but not misspelt top-level keys, missing values or full paths."""
 
+    def __init__(self) -> None:
+        self._parameters: dict[str, Any] = {}
+        self._used: set[str] = set()
+
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         """Check what the requested pipelines (all of them, when none is named) ask for."""
@@ -75,7 +79,19 @@ class ParameterCheck:
             from crqat_pipeline.recipes.parameter_fit import misfits
 
             faults = list(misfits(parameters, used))
-        if faults:
-            count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
-            lines = "\n".join(f"  {fault}" for fault in faults)
-            raise ParameterFaultsError(f"{count} in the parameters; nothing was run.\n{lines}")
+        _refuse(faults)
+        self._parameters, self._used = parameters, used
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self) -> None:
+        """What depends on the machine that trains: looking at a configuration elsewhere is free."""
+        from crqat_pipeline.recipes.memory_fit import batch_misfits
+
+        _refuse(list(batch_misfits(self._parameters, self._used)))
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    if faults:
+        count = f"{len(faults)} faults" if len(faults) > 1 else "1 fault"
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise ParameterFaultsError(f"{count} in the parameters; nothing was run.\n{lines}")

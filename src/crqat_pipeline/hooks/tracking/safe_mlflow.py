@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -19,8 +20,13 @@ IMPATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "GIT_PYTHON_REFRESH": "quiet",
 }
-"""Defaults of the session: with MLflow's own, a server that is down holds up every call for minutes."""
+"""Defaults of the session: with MLflow's own, a server that is down holds up every call for minutes, and a missing git
+takes 15 lines."""
+
+TALKATIVE = "mlflow.store.db.utils"
+"""It logs a traceback of a hundred lines for each call on a full disk; the guard says in one that the call failed."""
 
 
 class SafeMlflowHook(MlflowHook):  # type: ignore[misc]
@@ -57,6 +63,7 @@ class SafeMlflowHook(MlflowHook):  # type: ignore[misc]
         self.run_id = None
         for variable, value in IMPATIENCE.items():
             os.environ.setdefault(variable, value)
+        logging.getLogger(TALKATIVE).setLevel(logging.CRITICAL)
         self._guard.call(lambda: self._open(run_params, pipeline, catalog), "open a run")
 
     def _open(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:

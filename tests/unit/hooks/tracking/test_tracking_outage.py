@@ -11,3 +11,14 @@ def test_server_down_from_the_start(dummy, monkeypatch, caplog):
     assert (dummy.folder / "data" / "evaluation" / "metrics.json").exists()
     assert sum("MLflow could not" in line for line in caplog.messages) == 1
     assert "loss" in (dummy.folder / "tracking_fallback.jsonl").read_text()
+
+
+def test_a_damaged_store_costs_a_warning(dummy, tmp_path, monkeypatch, caplog):
+    (tmp_path / "broken.db").write_text("no database")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'broken.db'}")
+    dummy.run("teacher")
+    assert (dummy.folder / "data" / "teacher" / "metrics.json").exists()
+    told = [line for line in caplog.messages if "MLflow could not" in line]
+    assert len(told) == 1
+    assert "file is not a database" in told[0]
+    assert (tmp_path / "broken.db").read_text() == "no database"
