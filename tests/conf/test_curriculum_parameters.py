@@ -1,10 +1,14 @@
 """The stages of every environment are those of its plan; what they are compared with trains on equal terms."""
 
+from dataclasses import replace
+
 import pytest
 from kedro.framework.project import configure_project, pipelines
 from kedro.validation import ParameterValidationError
 
 from crqat_pipeline.curriculum.plan import PLANS, stage_names, windows
+from crqat_pipeline.detectors.family import PARTS
+from crqat_pipeline.detectors.table import FAMILIES, family_of
 from crqat_pipeline.hooks.configured_run import dry_run_subject
 from tests.support.dvc_agreement import load_catalog
 
@@ -25,7 +29,7 @@ def stages_of(catalog, plan):
 @pytest.mark.parametrize("plan", PLANS)
 def test_one_parameter_makes_the_stages_of_another_plan(project, plan):
     catalog = load_catalog(project, params={"curriculum": {"plan": plan}})
-    stages, planned = stages_of(catalog, plan), windows(PLANS[plan])
+    stages, planned = stages_of(catalog, plan), windows(PLANS[plan], PARTS)
     assert [stage.parts for stage in stages] == [window.parts for window in planned]
     assert [stage.data_window for stage in stages] == [(window.data_start, window.data_stop) for window in planned]
     assert [stage.trains for stage in stages] == [window.stage.trains for window in planned]
@@ -105,3 +109,12 @@ def test_a_stage_of_another_plan_is_refused_by_its_name(project):
     other = {"curriculum": {"plan": "three_stage"}}
     with pytest.raises(ValueError, match=r"stage2_neck_head is no stage of .*three_stage; .* --pipelines=curriculum"):
         dry_run_subject(project, str(project / "conf"), "base", ["stage2_neck_head"], other)
+
+
+def test_stages_have_the_parts_of_the_detectors_family(project, monkeypatch):
+    family = family_of("yolo_world_open_shapes")
+    other = {**FAMILIES, family.name: replace(family, parts=("encoder", "decoder"))}
+    monkeypatch.setattr("crqat_pipeline.detectors.table.FAMILIES", other)
+    catalog = load_catalog(project)
+    assert [stage.parts for stage in stages_of(catalog, "two_stage")] == [("encoder",), ("encoder", "decoder")]
+    assert catalog.load("params:baselines.qat.train").parts == ("encoder", "decoder")

@@ -6,9 +6,9 @@ Stage k quantizes and trains parts 1..k and keeps the parts after k frozen in fu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from crqat_pipeline.distillation.table import LOSSES
 from crqat_pipeline.runtime.lookup import look_up
 
 Trained = Literal["weights", "correction"]
+REST: Literal["rest"] = "rest"
 
 
 class PlannedStage(BaseModel):
@@ -24,7 +25,9 @@ class PlannedStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, description="Name of the stage, as in parameters, MLflow and DVC")
-    adds: tuple[str, ...] = Field(description="Parts that this stage starts to quantize and train")
+    adds: Annotated[int, Field(ge=0)] | Literal["rest"] = Field(
+        description="How many parts this stage starts to quantize and train, in the detector's order; rest: all others"
+    )
     share: float = Field(gt=0, le=1, description="Fraction of the steps, and of the images unless sees_all_images")
     terms: tuple[str, ...] = Field(
         default=tuple(LOSSES), description="Rows of LOSSES that may be on in this stage; all when absent"
@@ -44,7 +47,7 @@ class PlannedStage(BaseModel):
 
 
 class CurriculumPlan(BaseModel):
-    """Ordered stages whose shares sum to 1; no part is added twice."""
+    """Ordered stages whose shares sum to 1. It counts parts and names none: their order is that of the detector."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,11 +58,12 @@ class CurriculumPlan(BaseModel):
         total = sum(stage.share for stage in self.stages)
         if abs(total - 1) > 1e-3:
             raise ValueError(f"Shares of a plan sum to 1; these sum to {total:.4f}. Adjust `share`.")
-        added = [part for stage in self.stages for part in stage.adds]
         if not self.stages[0].adds:
             raise ValueError(f"The first stage of a plan adds at least one part; {self.stages[0].name!r} adds none.")
-        if len(set(added)) != len(added):
-            raise ValueError(f"A part is added by one stage only; this plan adds {added}.")
+        rest = next((index for index, stage in enumerate(self.stages) if stage.adds == REST), len(self.stages))
+        for stage in self.stages[rest + 1 :]:
+            if stage.adds:
+                raise ValueError(f"No part is left after {self.stages[rest].name!r}; {stage.name!r} adds {stage.adds}.")
         return self
 
 
@@ -77,16 +81,24 @@ class StageWindow:
         return self.stage.name
 
 
-def windows(plan: CurriculumPlan) -> list[StageWindow]:
-    """Cumulative parts and consecutive, disjoint ranges of the data, one per stage."""
+def windows(plan: CurriculumPlan, parts: Sequence[str]) -> list[StageWindow]:
+    """Cumulative parts and consecutive, disjoint ranges of the data, one per stage.
+
+    parts: of the detector, in the order of the curriculum. Raises ValueError where there are too few for the plan.
+    """
     result: list[StageWindow] = []
-    parts: tuple[str, ...] = ()
-    start = 0.0
+    num_parts, start = 0, 0.0
     for index, stage in enumerate(plan.stages):
-        parts += stage.adds
+        left = len(parts) - num_parts
+        if (stage.adds == REST and not left) or (stage.adds != REST and stage.adds > left):
+            raise ValueError(
+                f"The stage {stage.name!r} adds {stage.adds} of the parts that are left of {', '.join(parts)}, which "
+                f"are {left}. Take a plan of fewer stages."
+            )
+        num_parts += left if stage.adds == REST else stage.adds
         stop = 1.0 if index == len(plan.stages) - 1 else start + stage.share
         seen = (0.0, 1.0) if stage.sees_all_images else (start, stop)
-        result.append(StageWindow(stage, parts, *seen))
+        result.append(StageWindow(stage, tuple(parts[:num_parts]), *seen))
         start = stop
     return result
 
@@ -107,30 +119,30 @@ def named_apart(plan: CurriculumPlan) -> CurriculumPlan:
 
 
 PLANS: Mapping[str, CurriculumPlan] = {
-    "single_stage": CurriculumPlan(stages=(PlannedStage(name="qat", adds=("backbone", "neck", "head"), share=1.0),)),
+    "single_stage": CurriculumPlan(stages=(PlannedStage(name="qat", adds=REST, share=1.0),)),
     "two_stage": CurriculumPlan(
         stages=(
-            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3, terms=("pkd",)),
-            PlannedStage(name="stage2_neck_head", adds=("neck", "head"), share=2 / 3),
+            PlannedStage(name="stage1_backbone", adds=1, share=1 / 3, terms=("pkd",)),
+            PlannedStage(name="stage2_neck_head", adds=REST, share=2 / 3),
         )
     ),
     "two_stage_half": CurriculumPlan(
         stages=(
-            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 2, terms=("pkd",)),
-            PlannedStage(name="stage2_neck_head", adds=("neck", "head"), share=1 / 2),
+            PlannedStage(name="stage1_backbone", adds=1, share=1 / 2, terms=("pkd",)),
+            PlannedStage(name="stage2_neck_head", adds=REST, share=1 / 2),
         )
     ),
     "three_stage": CurriculumPlan(
         stages=(
-            PlannedStage(name="stage1_backbone", adds=("backbone",), share=1 / 3, terms=("pkd",)),
-            PlannedStage(name="stage2_neck", adds=("neck",), share=1 / 3),
-            PlannedStage(name="stage3_head", adds=("head",), share=1 / 3),
+            PlannedStage(name="stage1_backbone", adds=1, share=1 / 3, terms=("pkd",)),
+            PlannedStage(name="stage2_neck", adds=1, share=1 / 3),
+            PlannedStage(name="stage3_head", adds=REST, share=1 / 3),
         )
     ),
     "corrected": CurriculumPlan(
         stages=(
-            PlannedStage(name="qat", adds=("backbone", "neck", "head"), share=7 / 8, sees_all_images=True),
-            PlannedStage(name="correction", adds=(), share=1 / 8, trains="correction", sees_all_images=True),
+            PlannedStage(name="qat", adds=REST, share=7 / 8, sees_all_images=True),
+            PlannedStage(name="correction", adds=0, share=1 / 8, trains="correction", sees_all_images=True),
         )
     ),
 }

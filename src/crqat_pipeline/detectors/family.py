@@ -14,6 +14,9 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 
 Builder = Callable[..., OpenVocabularyDetector]
 
+PARTS = ("backbone", "neck", "head")
+"""Of a family that does not say otherwise."""
+
 
 class ForeignWeights(Protocol):
     """A weight file understood: printable, under this project's own keys.
@@ -45,6 +48,7 @@ class DetectorFamily:
 
     name: of the family. detectors: name of each detector (parameters, files, command line) -> its builder, which takes
     the row's options as keywords and raises ValueError for one that does not fit; a heavy library is imported inside.
+    parts: of its detectors, in the order in which the curriculum quantizes them.
     tested: (detector name, options) that the contract test runs for real: small ones.
     meta_tested: further ones that run on the meta device only. read_weights: `crqat weights`; raises WeightsRefused for
     a file that is not the family's. extra: of pyproject.toml, if the family needs one. modules: what the family needs
@@ -56,6 +60,7 @@ class DetectorFamily:
     name: str
     detectors: Mapping[str, Builder]
     tested: tuple[tuple[str, Mapping[str, Any]], ...]
+    parts: tuple[str, ...] = PARTS
     meta_tested: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     read_weights: WeightReader | None = None
     extra: str | None = None

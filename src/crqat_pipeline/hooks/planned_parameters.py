@@ -86,6 +86,7 @@ def _stages_of_all_plans() -> list[str]:
 
 def _stages(parameters: Mapping[str, Any]) -> dict[str, QatStageSpec]:
     """Section -> its stage as the curriculum alone would have it."""
+    from crqat_pipeline.detectors.family import PARTS
     from crqat_pipeline.recipes.planned_stages import CurriculumSpec, curriculum_stages, single_stage
 
     if SECTION not in parameters:
@@ -94,8 +95,24 @@ def _stages(parameters: Mapping[str, Any]) -> dict[str, QatStageSpec]:
         curriculum = CurriculumSpec.model_validate(parameters[SECTION])
     except ValidationError:
         return {}
-    stages = {stage.name: stage for stage in curriculum_stages(curriculum)}
-    return stages | {section: single_stage(curriculum, name) for section, name in COMPARED.items()}
+    parts = _parts(parameters)
+    try:
+        planned = curriculum_stages(curriculum, parts)
+    except ValueError:  # too few parts for the plan: the check of the parameters tells
+        planned = curriculum_stages(curriculum, PARTS)
+    stages = {stage.name: stage for stage in planned}
+    return stages | {section: single_stage(curriculum, name, parts) for section, name in COMPARED.items()}
+
+
+def _parts(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of the detector's family; the usual ones where the detector is not known, of which its builder tells."""
+    from crqat_pipeline.detectors.family import PARTS
+    from crqat_pipeline.detectors.table import family_of
+
+    try:
+        return family_of(parameters["detector"]["name"]).parts
+    except (KeyError, TypeError, ValueError):
+        return PARTS
 
 
 def _with_students(forms: Mapping[str, Any], stages: Sequence[str]) -> dict[str, Any]:

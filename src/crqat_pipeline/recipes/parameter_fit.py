@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from crqat_pipeline.curriculum.plan import PAPERS_PLAN, PLANS, windows
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.model import OnnxSpec
@@ -42,6 +43,11 @@ def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[st
         if "detector" in used:
             yield f"detector: {' '.join(str(error).split())}"
         return
+    if {"detector", "curriculum"} <= set(used):
+        try:
+            windows(PLANS[parameters["curriculum"].get("plan", PAPERS_PLAN)], tuple(detector.parts))
+        except ValueError as error:
+            yield f"curriculum.plan: {error}"
     if "data_prep" in used:
         yield from _widths(DataPrepSpec.model_validate(parameters["data_prep"]), row.name, detector)
     if {"detector", "quantization"} <= set(used):

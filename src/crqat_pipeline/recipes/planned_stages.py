@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from crqat_pipeline.curriculum.plan import PAPERS_PLAN, PLANS, CurriculumPlan, PlannedStage, named_apart, windows
+from crqat_pipeline.detectors.family import PARTS
 from crqat_pipeline.distillation.objective import DistillationSpec
 from crqat_pipeline.recipes.specs import QatSpec, QatStageSpec
 from crqat_pipeline.runtime.lookup import look_up
@@ -32,29 +34,31 @@ class CurriculumSpec(BaseModel):
 
     @model_validator(mode="after")
     def _stages_can_be_made(self) -> Self:
-        curriculum_stages(self)
+        curriculum_stages(self, PARTS)
         return self
 
 
-def curriculum_stages(spec: CurriculumSpec) -> list[QatStageSpec]:
-    """The stages of `spec.plan`, under the names that pipelines give them."""
-    return planned_stages(named_apart(PLANS[spec.plan]), spec.train, spec.distillation)
+def curriculum_stages(spec: CurriculumSpec, parts: Sequence[str]) -> list[QatStageSpec]:
+    """The stages of `spec.plan` over a detector's parts, under the names that pipelines give them."""
+    return planned_stages(named_apart(PLANS[spec.plan]), spec.train, spec.distillation, parts)
 
 
-def single_stage(spec: CurriculumSpec, name: str) -> QatStageSpec:
+def single_stage(spec: CurriculumSpec, name: str, parts: Sequence[str]) -> QatStageSpec:
     """What the curriculum is compared with: the same images, steps and rate in one stage, without distillation."""
-    (stage,) = planned_stages(PLANS["single_stage"], spec.train, DistillationSpec())
+    (stage,) = planned_stages(PLANS["single_stage"], spec.train, DistillationSpec(), parts)
     return stage.model_copy(update={"name": name})
 
 
-def planned_stages(plan: CurriculumPlan, train: QatSpec, distillation: DistillationSpec) -> list[QatStageSpec]:
+def planned_stages(
+    plan: CurriculumPlan, train: QatSpec, distillation: DistillationSpec, parts: Sequence[str]
+) -> list[QatStageSpec]:
     """One spec per stage. Steps are shared out and sum to those of `train`; terms are on where the plan has them on.
 
-    Raises ValueError where a stage would get no step.
+    parts: of the detector, in its order. Raises ValueError where a stage would get no step or no part.
     """
     specs: list[QatStageSpec] = []
     shares_before, steps_before = 0.0, 0
-    for window in windows(plan):
+    for window in windows(plan, parts):
         stage = window.stage
         shares_before += stage.share
         steps_until = round(shares_before * train.optimization.num_steps)

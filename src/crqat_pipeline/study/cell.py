@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from crqat_pipeline.detectors.table import family_of
 from crqat_pipeline.evaluation import evaluate
 from crqat_pipeline.model_files import read_checkpoint, rebuild
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_split
 from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
-from crqat_pipeline.recipes.specs import PtqSpec, RunSpec
+from crqat_pipeline.recipes.specs import PtqSpec, QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import digest
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.study.kept import keep_checkpoint, write_json
@@ -54,6 +55,11 @@ class CellPlace:
     base_key: str
 
 
+def _stages(cell: Cell, study: StudySpec, problem: StudyProblem) -> list[QatStageSpec]:
+    parts = family_of(problem.detector.name).parts
+    return stage_specs(study.methods[cell.method], study, cell.learning_rate, parts)
+
+
 def student_keys(cell: Cell, study: StudySpec, problem: StudyProblem, base_key: str) -> list[str]:
     """One key per stage; each contains those before it. base_key: teacher and data."""
     method = study.methods[cell.method]
@@ -61,7 +67,7 @@ def student_keys(cell: Cell, study: StudySpec, problem: StudyProblem, base_key: 
     if method.ptq_rule is not None:
         return [key]
     keys = []
-    for spec in stage_specs(method, study, cell.learning_rate):
+    for spec in _stages(cell, study, problem):
         key = key_of(key, spec, cell.seed)
         keys.append(key)
     return keys
@@ -113,7 +119,7 @@ def _student(
         ptq = PtqSpec(image_size_px=problem.evaluation.image_size_px)
         return post_training_quantization(teacher, problem.calibration, quantization, run, ptq), 0.0
     student, seconds = teacher, 0.0
-    for spec, key in zip(stage_specs(method, study, cell.learning_rate), keys, strict=True):
+    for spec, key in zip(_stages(cell, study, problem), keys, strict=True):
         path = place.students / f"{key}.safetensors"
         if not path.is_file():
             resume_folder = path.with_suffix(".resume")

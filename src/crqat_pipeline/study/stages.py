@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crqat_pipeline.curriculum.plan import PLANS
+from crqat_pipeline.detectors.family import PARTS
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.planned_stages import planned_stages
 from crqat_pipeline.recipes.specs import QatSpec, QatStageSpec
 from crqat_pipeline.study.spec import MethodSpec, StudySpec
 
 
-def stage_specs(method: MethodSpec, study: StudySpec, learning_rate: float) -> list[QatStageSpec]:
-    """The stages of the method's plan: steps sum to the study's, loader and optimization are the study's."""
+def stage_specs(
+    method: MethodSpec, study: StudySpec, learning_rate: float, parts: Sequence[str] = PARTS
+) -> list[QatStageSpec]:
+    """The stages of the method's plan over a detector's parts: steps sum to the study's, loader and optimization are
+    the study's."""
     changed = {"learning_rate": learning_rate, "ema_decay": method.ema_decay}
     train = QatSpec(
         is_quantized=method.is_quantized,
@@ -18,7 +24,7 @@ def stage_specs(method: MethodSpec, study: StudySpec, learning_rate: float) -> l
         loader=study.loader,
         optimization=study.optimization.model_copy(update=changed),
     )
-    return planned_stages(PLANS[method.plan], train, method.distillation)
+    return planned_stages(PLANS[method.plan], train, method.distillation, parts)
 
 
 def bits_of(method: MethodSpec, quantization: QuantSpec) -> QuantSpec:

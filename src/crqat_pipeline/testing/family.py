@@ -57,6 +57,7 @@ def check_family(family: DetectorFamily) -> None:
             with torch.device("meta"):
                 detector = family.detectors[name](**options)
             _run(partial(check, detector), promise, name, options)
+        _run(partial(structure.check_order, detector, family.parts), "order of parts", name, options)
     for name, options in family.tested:
         for promise, check in FAMILY_CHECKS.items():
             _run(partial(check, lively(family.detectors[name], options)), promise, name, options)

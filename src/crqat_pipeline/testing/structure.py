@@ -35,20 +35,24 @@ def check_shapes(detector: OpenVocabularyDetector) -> None:
 
 
 def check_parts(detector: OpenVocabularyDetector) -> None:
-    """Every parameter belongs to one part, backbone first; edges and patterns name what exists."""
+    """Every parameter belongs to one part; edges and patterns name what exists."""
     owners = {
         key: [part for part, prefixes in detector.parts.items() if key.startswith(tuple(f"{p}." for p in prefixes))]
         for key, _ in detector.named_parameters()
     }
     wrong = [key for key, parts in owners.items() if len(parts) != 1]
     assert not wrong, f"every parameter belongs to exactly one part; not so {wrong[:3]}"
-    assert next(iter(detector.parts)) == "backbone", f"the backbone is the first part; got {list(detector.parts)}"
     modules = dict(detector.named_modules())
     missing = [edge for edge in detector.edge_layers if not isinstance(modules.get(edge), nn.Conv2d | nn.Linear)]
     assert not missing, f"edge layers are convolutions or linear layers; not so {missing[:3]}"
     idle = [one for one in detector.full_precision if not any(matches(name, one) for name in modules)]
     assert not idle, f"patterns of full_precision match a module; not so {idle}"
     assert detector.loss_names, "loss_names names the terms of the loss"
+
+
+def check_order(detector: OpenVocabularyDetector, parts: tuple[str, ...]) -> None:
+    """The family's row names the parts of its detectors, in their order: plans of the curriculum count on it."""
+    assert tuple(detector.parts) == parts, f"the row has the parts {parts}, the detector {tuple(detector.parts)}"
 
 
 def check_products(detector: OpenVocabularyDetector) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from crqat_pipeline.curriculum.plan import CurriculumPlan, PlannedStage
 from crqat_pipeline.recipes.memory_fit import batch_misfits
 from crqat_pipeline.recipes.parameter_fit import misfits
 from crqat_pipeline.training.spec import OptimizationSpec
@@ -78,6 +79,15 @@ def test_the_width_of_embeddings_in_a_file_is_held_against_the_detectors(tmp_pat
     assert fault.startswith("data_prep.text_encoders.e: its embeddings have 512 numbers")
     (tmp_path / name).write_bytes(b"cut off")
     assert list(misfits(parameters(data_prep={"text_encoder": "e", "text_encoders": {"e": encoder}}), USED)) == []
+
+
+def test_a_plan_of_more_stages_than_the_detector_has_parts_is_refused(monkeypatch):
+    stages = tuple(PlannedStage(name=f"stage{number}", adds=1, share=1 / 4) for number in range(1, 5))
+    monkeypatch.setattr("crqat_pipeline.recipes.parameter_fit.PLANS", {"four": CurriculumPlan(stages=stages)})
+    (fault,) = misfits(parameters(curriculum={"plan": "four"}), USED | {"curriculum"})
+    assert fault.startswith(
+        "curriculum.plan: The stage 'stage4' adds 1 of the parts that are left of backbone, neck, head"
+    )
 
 
 def test_sections_that_the_run_does_not_ask_for_are_left_alone():

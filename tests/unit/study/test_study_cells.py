@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from crqat_pipeline.quantization import QuantSpec
+from crqat_pipeline.recipes.specs import NamedBuilderSpec
 from crqat_pipeline.study.cell import Cell, student_keys
 from crqat_pipeline.study.problem import key_of
 from crqat_pipeline.study.run import Placement, best_rates, final_cells, tuning_cells
@@ -21,7 +22,8 @@ def row(method, rate, value, seed=2, **more):
 
 
 def keys(study=None, cell=CELL, quantization=None, base="teacher and data"):
-    problem = SimpleNamespace(quantization=quantization or QuantSpec.parse("4-4-8"))
+    detector = NamedBuilderSpec(name="yolo_world_open_shapes")
+    problem = SimpleNamespace(quantization=quantization or QuantSpec.parse("4-4-8"), detector=detector)
     return student_keys(cell, study or study_spec(), problem, base)
 
 
