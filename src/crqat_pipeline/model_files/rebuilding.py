@@ -41,7 +41,9 @@ def to_checkpoint(
     """Tensors of a state dict with the row of the detector, the quantization and the parts that are quantized.
 
     A plainly stored step that training drove below the smallest scale is written as that scale, which it stood for.
+    Raises ValueError for NaN and infinity, which nobody could read back: foreign weights may hold them.
     """
+    check_finite(tensors)
     detector = DetectorRow.of(row.name, row.options)
     metadata = {
         "detector": detector.as_json(),

@@ -315,3 +315,12 @@ def test_a_model_whose_answer_is_nan_says_so(tmp_path: Path) -> None:
     predictor = Predictor.load(tmp_path / "huge.safetensors", image_size_px=64)
     with pytest.raises(ValueError, match="The model gave NaN"):
         predictor.predict([Image.new("RGB", (64, 64), (90, 10, 200))], BANK)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_could_not_be_read_back_is_not_written(value: float) -> None:
+    tensors = dict(build_detector(NAME, version=2).state_dict())
+    name = "backbone.stage1.down.conv.weight"
+    tensors[name] = torch.full_like(tensors[name], value)
+    with pytest.raises(ValueError, match=f"Stored numbers are finite; tensor '{name}'"):
+        to_checkpoint(tensors, ROW, None, ())
