@@ -62,7 +62,15 @@ def test_parameters_fit_the_specs_and_files_lie_under_the_data_root(project, env
 def test_the_pipelines_are_the_stages_and_their_sum(project):
     load_catalog(project)
     assert set(stage_pipelines()) == STAGES
-    assert set(pipelines) == STAGES | {"ptq", "study", "vocabulary_kd", "curriculum", "crqat_full", "__default__"}
+    assert set(pipelines) == STAGES | {
+        "bit_allocation",
+        "ptq",
+        "study",
+        "vocabulary_kd",
+        "curriculum",
+        "crqat_full",
+        "__default__",
+    }
     assert pipelines["__default__"].nodes == pipelines["crqat_full"].nodes
     assert sum(len(each.nodes) for each in stage_pipelines().values()) == len(pipelines["crqat_full"].nodes)
 

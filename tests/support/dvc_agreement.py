@@ -20,7 +20,7 @@ from crqat_pipeline.catalog_io.gathered import parts_of
 from crqat_pipeline.hooks.planned_parameters import planned_sections
 from crqat_pipeline.recipes.gathered import GATHERED
 
-AGGREGATES = {"crqat_full", "__default__", "curriculum", "ptq", "study", "vocabulary_kd"}
+AGGREGATES = {"crqat_full", "__default__", "bit_allocation", "curriculum", "ptq", "study", "vocabulary_kd"}
 """Pipelines that are no stage of dvc.yaml: sums of stages, and what stands beside them."""
 IN_MEMORY = ("tracker", "study_problem")
 """Entries that lie in no file."""

@@ -12,6 +12,7 @@ import click
 from crqat_pipeline.runtime.command_line import show_what_can_be_shown
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "allocate": ("crqat_pipeline.cli.allocate", "Bits of single layers under a budget, without labels."),
     "cost": ("crqat_pipeline.cli.cost", "Size, MACs and bit operations of a detector."),
     "demo": ("crqat_pipeline.cli.demo", "Try prompts on images in the browser."),
     "detect": ("crqat_pipeline.cli.detect", "Find what prompts name in images, with any form of a detector."),
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 KEDRO_COMMANDS: dict[str, tuple[str, str]] = {
+    "allocate": ("crqat_pipeline.cli.allocate", "Bits of single layers under a budget, without labels."),
     "run": ("crqat_pipeline.hooks.run_command", "Run pipelines, or look at them with --dry-run."),
 }
 """What `kedro` offers in this project in place of its own command of that name."""

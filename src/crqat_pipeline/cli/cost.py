@@ -25,7 +25,8 @@ from crqat_pipeline.runtime.command_line import refused
 @click.option(
     "--widths",
     multiple=True,
-    help="Layers with other bits: edges=8, similarity=8, backbone=4-8 (weight-activation), a pattern; repeatable.",
+    help="Layers with other bits: edges=8, similarity=8, backbone=4-8 (weight-activation), a pattern, or a "
+    "file of crqat allocate; repeatable.",
 )
 @click.option(
     "--image-size",
@@ -52,11 +53,11 @@ def command(
 
     from crqat_pipeline.detectors import build_detector
     from crqat_pipeline.quantization import QuantSpec, cost
-    from crqat_pipeline.quantization.width_rules import parse_rule
+    from crqat_pipeline.recipes.widths_file import read_options
 
     options: dict[str, Any] = {} if version is None else {"version": version}
     try:
-        rules = [parse_rule(text) for text in widths]
+        rules = read_options(widths)
         is_float = bits.lower() in ("none", "fp32")
         spec = None if is_float else QuantSpec.parse(bits, granularity, widths=rules, deployment="simulation")
         with torch.device("meta"):

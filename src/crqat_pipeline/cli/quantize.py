@@ -18,6 +18,11 @@ WITHOUT = "none"
 @click.option("--images", required=True, type=FOLDER, help="Photographs to calibrate on, and to prove the graph on.")
 @click.option("--bits", default="8-8-8", show_default=True, help="Of weights, activations, attention.")
 @click.option(
+    "--widths",
+    multiple=True,
+    help="Layers with other bits: edges=8, backbone=4-8, or a file of crqat allocate; repeatable.",
+)
+@click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the results [default: the model's]."
 )
 @click.option("--num-images", type=click.IntRange(1, 256), default=128, show_default=True, help="How many of them.")
@@ -35,6 +40,7 @@ def command(
     model: Path,
     images: Path,
     bits: str,
+    widths: tuple[str, ...],
     out: Path | None,
     num_images: int,
     image_size: int | None,
@@ -51,13 +57,16 @@ def command(
     from crqat_pipeline.model_files.text_bank_file import read_text_bank
     from crqat_pipeline.quantization import QuantSpec
     from crqat_pipeline.recipes.file_quantization import QuantizationRequest, calibration_files, quantize_file
+    from crqat_pipeline.recipes.widths_file import read_options
 
     try:
         made = quantize_file(
             QuantizationRequest(
                 model=model,
                 images=calibration_files(images, num_images),
-                quantization=QuantSpec.parse(bits, pre_activation_bits=pre_activation_bits),
+                quantization=QuantSpec.parse(
+                    bits, pre_activation_bits=pre_activation_bits, widths=read_options(widths)
+                ),
                 out=model.parent if out is None else out,
                 bank=None if vocabulary is None else read_text_bank(vocabulary),
                 image_size_px=image_size,

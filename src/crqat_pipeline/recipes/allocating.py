@@ -6,12 +6,13 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from crqat_pipeline.allocation import MENUS, Allocation, AllocationSpec, allocate, movement, sensitivities
 from crqat_pipeline.allocation.layer_choices import LayerChoices, layer_choices
@@ -28,6 +29,7 @@ from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.structures.checkpoint import Checkpoint
+from crqat_pipeline.structures.vocabulary import TextBank
 
 Row = dict[str, Any]
 
@@ -44,17 +46,30 @@ class AllocatedWidths:
 def allocate_widths(
     teacher: Checkpoint, calibration: TrainingData, quantization: QuantSpec, spec: AllocationSpec, run: RunSpec
 ) -> AllocatedWidths:
-    """The best widths of the menu within the budget, for this teacher and these images; nothing is trained.
+    """The best widths of the menu within the budget, for this teacher and the first calibration images.
 
-    Raises ValueError for a budget that cannot be kept, with the smallest that can.
+    Each batch is asked about prompts of its own, drawn from the whole text bank. Raises ValueError for a budget that
+    cannot be kept, with the smallest that can.
     """
     device = choose_device(run.device)
-    detector = rebuild(teacher).detector.to(device).eval()
-    batches = _batches(calibration, spec, run, device)
+    loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=spec.batch_size)
+    images = evaluation_batches(calibration.split, calibration.images, loader)
+    prompts = drawn_prompts(calibration.text_bank, spec, run.seed)
+    num_batches = -(-spec.images // spec.batch_size)
+    batches = [
+        (batch.images_B3HW.to(device), texts_KD.to(device))
+        for batch, texts_KD in islice(zip(images, prompts, strict=False), num_batches)
+    ]
+    return allocate_for(rebuild(teacher).detector.to(device).eval(), batches, quantization, spec)
+
+
+def allocate_for(
+    detector: OpenVocabularyDetector, batches: Sequence[Batch], quantization: QuantSpec, spec: AllocationSpec
+) -> AllocatedWidths:
+    """The same for a detector in full precision, which is not changed, and batches of (images_B3HW, texts_KD)."""
     menu = MENUS[spec.menu]
     uniform_cost = cost(detector, quantization, spec.image_size_px, spec.num_prompts)
-    bits = sorted({*menu.bits, *_uniform_bits(quantization)})
-    found = sensitivities(detector, quantization, bits, batches)
+    found = sensitivities(detector, quantization, menu.bits, batches)
     layers = layer_choices(detector, quantization, menu, found, spec.image_size_px, spec.num_prompts)
     allocation = allocate(layers, _limits(detector, spec, uniform_cost, layers))
     allocated = quantization.model_copy(update={"widths": allocation.rules})
@@ -73,22 +88,12 @@ def allocate_widths(
     return AllocatedWidths(widths, _rows(allocation), metrics)
 
 
-def _batches(data: TrainingData, spec: AllocationSpec, run: RunSpec, device: torch.device) -> list[Batch]:
-    """The first images, each batch with prompts of its own, drawn from the whole text bank."""
-    loader = LoaderSpec(image_size_px=spec.image_size_px, batch_size=spec.batch_size)
-    generator = torch.Generator().manual_seed(derive_seed(run.seed, "bit_allocation"))
-    texts_KD = data.text_bank.embeddings_KD
-    batches: list[Batch] = []
-    num_batches = -(-spec.images // spec.batch_size)
-    for batch in islice(evaluation_batches(data.split, data.images, loader), num_batches):
-        drawn = torch.randperm(len(texts_KD), generator=generator)[: spec.asked_prompts]
-        batches.append((batch.images_B3HW.to(device), texts_KD[drawn].to(device)))
-    return batches
-
-
-def _uniform_bits(quantization: QuantSpec) -> set[int]:
-    widths = (quantization.weight_bits, quantization.activation_bits, quantization.attention_bits)
-    return {bits for bits in widths if bits is not None}
+def drawn_prompts(bank: TextBank, spec: AllocationSpec, seed: int) -> Iterator[Tensor]:
+    """Endless (asked_prompts, D) embeddings, drawn anew for every batch."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, "bit_allocation"))
+    while True:
+        drawn = torch.randperm(len(bank.embeddings_KD), generator=generator)[: spec.asked_prompts]
+        yield bank.embeddings_KD[drawn].float()
 
 
 def _limits(

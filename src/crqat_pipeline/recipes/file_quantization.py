@@ -81,16 +81,9 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
     Raises ValueError for a model that is quantized already or has no prompts, for a size that does not fit, and for
     photographs that cannot be read; nothing is written then.
     """
-    rebuilt, own_bank, size_px = _opened(request.model)
-    bank = request.bank or own_bank or _bank_of_the_run(request.model)
+    opened = open_for_quantization(request.model, request.bank, request.image_size_px)
+    rebuilt, bank, size_px = opened.rebuilt, opened.bank, opened.image_size_px
     detector = rebuilt.detector
-    if bank.embeddings_KD.shape[1] != detector.embedding_dim:
-        raise ValueError(
-            f"{request.model} compares embeddings of {detector.embedding_dim} numbers; those of the prompts have "
-            f"{bank.embeddings_KD.shape[1]}. Embed them with the model's own text encoder."
-        )
-    size_px = request.image_size_px or size_px or DEFAULT_IMAGE_SIZE_PX
-    check_side(size_px, detector.size_divisor)
     if request.onnx is not None:
         require_onnx()
         check_supported(detector, request.onnx.form)
@@ -117,6 +110,33 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
         again = open_for_export(packed.path)
         graph = export_file(again, request.out / f"{stem}.onnx", request.onnx, proof, size_px)
     return QuantizedFiles(packed, graph, len(request.images), size_px)
+
+
+@dataclass(frozen=True)
+class OpenedCheckpoint:
+    """A full-precision detector with what its images and prompts are."""
+
+    rebuilt: RebuiltDetector
+    bank: TextBank
+    image_size_px: int
+
+
+def open_for_quantization(path: Path, bank: TextBank | None, image_size_px: int | None) -> OpenedCheckpoint:
+    """The checkpoint's detector; a bank or size that is not given is the file's own, or its run's.
+
+    Raises ValueError for a model that is quantized already, without prompts, or that the bank or size does not fit.
+    """
+    rebuilt, own_bank, own_size_px = _opened(path)
+    bank = bank or own_bank or _bank_of_the_run(path)
+    detector = rebuilt.detector
+    if bank.embeddings_KD.shape[1] != detector.embedding_dim:
+        raise ValueError(
+            f"{path} compares embeddings of {detector.embedding_dim} numbers; those of the prompts have "
+            f"{bank.embeddings_KD.shape[1]}. Embed them with the model's own text encoder."
+        )
+    size_px = image_size_px or own_size_px or DEFAULT_IMAGE_SIZE_PX
+    check_side(size_px, detector.size_divisor)
+    return OpenedCheckpoint(rebuilt, bank, size_px)
 
 
 def _opened(path: Path) -> tuple[RebuiltDetector, TextBank | None, int | None]:
