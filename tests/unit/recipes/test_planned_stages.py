@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from crqat_pipeline.recipes.planned_stages import CurriculumSpec, curriculum_stages, single_stage
 
+PARTS = ("backbone", "neck", "head")
 LOADER = {"image_size_px": 64, "batch_size": 4, "num_prompts": 8}
 
 
@@ -21,19 +22,19 @@ def curriculum(plan, **optimization):
     ],
 )
 def test_epochs_are_passes_over_the_images_of_the_stage(plan, names, epochs):
-    stages = curriculum_stages(curriculum(plan, num_epochs=2.0))
+    stages = curriculum_stages(curriculum(plan, num_epochs=2.0), PARTS)
     assert [stage.name for stage in stages] == names
     assert [stage.optimization.num_epochs for stage in stages] == epochs
     assert {stage.optimization.num_steps for stage in stages} == {0}
 
 
 def test_what_is_said_of_all_stages_holds_in_each():
-    for stage in curriculum_stages(curriculum("three_stage", num_steps=9)):
+    for stage in curriculum_stages(curriculum("three_stage", num_steps=9), PARTS):
         assert (stage.batch_norm, stage.loader.num_prompts, stage.optimization.num_steps) == ("live", 8, 3)
 
 
 def test_what_is_compared_with_it_has_its_steps_and_no_teacher():
-    stage = single_stage(curriculum("two_stage", num_steps=9), "qat")
+    stage = single_stage(curriculum("two_stage", num_steps=9), "qat", PARTS)
     assert (stage.name, stage.optimization.num_steps, stage.data_window) == ("qat", 9, (0, 1))
     assert not stage.distillation.distils
 
