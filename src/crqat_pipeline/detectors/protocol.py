@@ -54,6 +54,7 @@ class OpenVocabularyDetector(nn.Module, ABC):
     size_divisor: int
     selection: SelectionSpec
     is_traceable: bool = True
+    fixed_in_graphs: tuple[str, ...] = ()
 
     @property
     def quantization_contract(self) -> QuantizationContract:

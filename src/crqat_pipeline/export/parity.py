@@ -8,6 +8,8 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 
 from __future__ import annotations
 
+import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from torch import Tensor, nn
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.runtime import Execution, open_model
 from crqat_pipeline.export.parity_report import CodeRow, ParityReport, joined
-from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts
+from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, call_of_key, key_of_call, parse_onnx_facts
 from crqat_pipeline.quantization.affine import along_axis
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 
@@ -74,12 +76,16 @@ def _compared(
     runtime: str,
 ) -> ParityReport:
     rows: list[CodeRow] = []
-    handles = []
-    for name, (tensor, kind) in taps.items():
+    codes: dict[str, dict[int, Tensor]] = defaultdict(dict)
+    for key, (tensor, kind) in taps.items():
+        name, call = call_of_key(key)
         quantizer = detector.get_submodule(name)
         assert isinstance(quantizer, FakeQuantizer)
-        codes = _codes(quantizer, torch.from_numpy(execution.outputs[f"{tensor}{TAP_SUFFIX}"]), kind)
-        handles.append(quantizer.register_forward_hook(_comparison(name, codes, rows)))
+        codes[name][call] = _codes(quantizer, torch.from_numpy(execution.outputs[f"{tensor}{TAP_SUFFIX}"]), kind)
+    handles = [
+        detector.get_submodule(name).register_forward_hook(_comparison(name, by_call, rows))
+        for name, by_call in codes.items()
+    ]
     try:
         output = detector(images_B3HW, text_KD)
     finally:
@@ -119,16 +125,22 @@ def _codes(quantizer: FakeQuantizer, values: Tensor, kind: str) -> Tensor:
     return values + along_axis(zero_point_G, values, axis)
 
 
-def _comparison(name: str, codes: Tensor, rows: list[CodeRow]) -> Any:
-    def hook(quantizer: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> Tensor:
+def _comparison(name: str, by_call: Mapping[int, Tensor], rows: list[CodeRow]) -> Any:
+    calls = itertools.count()
+
+    def hook(quantizer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         assert isinstance(quantizer, FakeQuantizer)
+        call = next(calls)
+        if call not in by_call:
+            return output  # nothing in the graph reads it
+        codes = by_call[call]
         own = quantizer.codes(inputs[0])
         is_wrong = own != codes
         steps = inputs[0] / along_axis(quantizer.scale, inputs[0], quantizer.settings.axis)
         is_tie = (steps - steps.floor() - 0.5).abs() < TIE_TOLERANCE
         rows.append(
             CodeRow(
-                name,
+                key_of_call(name, call),
                 own.numel(),
                 int(is_wrong.sum()),
                 int((is_wrong & is_tie).sum()),

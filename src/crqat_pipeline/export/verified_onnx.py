@@ -17,10 +17,10 @@ from torch import Tensor
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.fitting_form import check_form, chosen_form
 from crqat_pipeline.export.onnx.form_table import FORMS
-from crqat_pipeline.export.onnx.model import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.runtime import runtime_for
-from crqat_pipeline.export.onnx.supported import check_supported
+from crqat_pipeline.export.onnx.spec import OnnxSpec
+from crqat_pipeline.export.onnx.supported import check_declared
 from crqat_pipeline.export.onnx.writer import OnnxReport, write_onnx
 from crqat_pipeline.export.parity import check_batches
 from crqat_pipeline.export.parity_report import ParityReport
@@ -59,7 +59,7 @@ def write_verified_onnx(
     require_onnx()
     path, spec = Path(path), spec or OnnxSpec()
     form = chosen_form(detector, spec.form)
-    check_supported(detector, form)
+    check_declared(detector, spec)
     check_form(detector, form)
     texts_KD = _unit_rows(detector.embedding_dim) if text_bank is None else text_bank.embeddings_KD.float()
     with atomic_path(path) as temporary:

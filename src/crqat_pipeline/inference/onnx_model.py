@@ -35,7 +35,7 @@ class OnnxModel:
         if facts.wide_layers and facts.wide_weights != "uint8":
             warn_of_saturation(path, len(facts.wide_layers))
         self._run = open_session(path, runtime, facts.form, num_threads)
-        self._selection = SelectionSpec(nms_iou=facts.nms_iou)
+        self._selection = SelectionSpec(max_candidates=facts.max_candidates, nms_iou=facts.nms_iou)
         self.facts = ModelFacts(
             form=f"ONNX {facts.form}",
             embedding_dim=facts.embedding_dim,
@@ -54,11 +54,16 @@ class OnnxModel:
             feeds["text_embeddings"] = text_KD.float().numpy()
         boxes_BN4, scores_BNK = map(torch.from_numpy, self._run(["boxes", "scores"], feeds))
         check_answer(scores_BNK, boxes_BN4)
-        logits_BNK = scores_BNK.clamp(max=HIGHEST_SCORE).logit()
+        logits_BNK = to_logits(scores_BNK)
         return [
             select_detections(logits_NK, boxes_N4, score_threshold, max_detections, self._selection)
             for logits_NK, boxes_N4 in zip(logits_BNK, boxes_BN4, strict=True)
         ]
+
+
+def to_logits(scores: Tensor) -> Tensor:
+    """Finite from above: a graph's score may have been rounded to 1."""
+    return scores.clamp(max=HIGHEST_SCORE).logit()
 
 
 def _facts(path: Path) -> tuple[OnnxFacts, int]:

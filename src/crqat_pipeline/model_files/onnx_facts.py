@@ -27,9 +27,19 @@ from crqat_pipeline.structures.vocabulary import TextBank
 
 FORMAT_VERSION = 1
 NO_DIGEST = "0" * 64
+CALL_MARK = "#"
 log = logging.getLogger(__name__)
 
-__all__ = ["METADATA_KEY", "OnnxFacts", "bank_facts", "parse_onnx_facts", "signed", "verify"]
+__all__ = [
+    "METADATA_KEY",
+    "OnnxFacts",
+    "bank_facts",
+    "call_of_key",
+    "key_of_call",
+    "parse_onnx_facts",
+    "signed",
+    "verify",
+]
 
 
 class OnnxBankFacts(BankFacts):
@@ -39,8 +49,10 @@ class OnnxBankFacts(BankFacts):
 
 
 class OnnxFacts(BaseModel):
-    """taps: quantizer -> (tensor that holds its codes, in which way). wide_layers: integer layers whose pairs of
-    products may leave 16 bits. The digest is missing in files of before it was written."""
+    """taps: quantizer -> (tensor that holds its codes, in which way); further calls of one forward pass, as of a head
+    that serves several levels, are "quantizer#1" and so on. wide_layers: integer layers whose pairs of
+    products may leave 16 bits. nms_iou, max_candidates: how scored regions become detections (SelectionSpec); the count
+    is missing in older files, all of detectors that had this one. So is the digest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +63,7 @@ class OnnxFacts(BaseModel):
     has_fixed_vocabulary: StrictBool
     score_threshold: float = Field(ge=0, lt=1)
     nms_iou: float | None = Field(None, gt=0, le=1)
+    max_candidates: StrictInt = Field(30_000, ge=1)
     images: str
     boxes: str
     text_bank: OnnxBankFacts | None = None
@@ -84,6 +97,17 @@ class OnnxFacts(BaseModel):
             )
         flat = torch.from_numpy(np.frombuffer(content, dtype="<f4").astype(np.float32))
         return bank_from(flat.reshape(len(prompts), self.embedding_dim), self.text_bank)
+
+
+def key_of_call(quantizer: str, call: int) -> str:
+    """Key of `taps` for a call of a quantizer, counted from 0."""
+    return f"{quantizer}{CALL_MARK}{call}" if call else quantizer
+
+
+def call_of_key(key: str) -> tuple[str, int]:
+    """The quantizer and its call."""
+    quantizer, _, call = key.partition(CALL_MARK)
+    return quantizer, int(call or 0)
 
 
 def bank_facts(bank: TextBank) -> OnnxBankFacts:

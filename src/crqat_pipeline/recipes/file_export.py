@@ -23,7 +23,7 @@ from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.fitting_form import check_form, chosen_form, has_pre_activation
 from crqat_pipeline.export.onnx.requirements import require_onnx
-from crqat_pipeline.export.onnx.supported import check_supported, has_emitters
+from crqat_pipeline.export.onnx.supported import check_declared, has_emitters
 from crqat_pipeline.export.pre_activation import with_pre_activation
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
 from crqat_pipeline.inference.image_files import expand, is_image
@@ -117,7 +117,7 @@ def export_file(
     require_onnx()
     detector = model.detector
     form = chosen_form(detector, spec.form)
-    check_supported(detector, form)
+    check_declared(detector, spec)
     check_form(detector, form)
     check_side(image_size_px, detector.size_divisor)
     if form == "fast" and has_pre_activation(detector):

@@ -10,7 +10,7 @@ import torch
 from crqat_pipeline.curriculum.plan import PAPERS_PLAN, PLANS, windows
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.model import OnnxSpec
+from crqat_pipeline.export.onnx.spec import OnnxSpec
 from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.quantization import QuantSpec, prepare
 from crqat_pipeline.recipes.specs import DataPrepSpec, NamedBuilderSpec, RunSpec
@@ -57,7 +57,7 @@ def misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[st
             yield f"quantization: {error}"
     if {"detector", "int4_export"} <= set(used) and (parameters.get("int4_export") or {}).get("onnx") is not None:
         try:
-            check_supported(detector, OnnxSpec.model_validate(parameters["int4_export"]["onnx"]).form)
+            check_supported(detector, OnnxSpec.model_validate(parameters["int4_export"]["onnx"]))
         except ValueError as error:
             yield f"int4_export.onnx: {error}"
     sections = {section: value_at(parameters, section.split(".")) for section in sorted(used)}

@@ -12,8 +12,8 @@ from crqat_pipeline.detection_data.letterbox import LARGEST_SIDE_PX
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
 from crqat_pipeline.distillation.objective import DistillationSpec
-from crqat_pipeline.export.onnx.model import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
+from crqat_pipeline.export.onnx.spec import OnnxSpec
 from crqat_pipeline.recipes.form_spec import Forms, FormSpec
 from crqat_pipeline.text_encoders.table import TextEncoderSpec
 from crqat_pipeline.training.spec import OptimizationSpec

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from crqat_pipeline.detectors import DetectorFamily, OpenVocabularyDetector
-from crqat_pipeline.testing import answers, labels, quantized, structure
+from crqat_pipeline.testing import answers, graphs, labels, quantized, structure
 from crqat_pipeline.testing.sample import lively
 
 Check = Callable[[OpenVocabularyDetector], None]
@@ -41,7 +41,9 @@ FAMILY_CHECKS: Mapping[str, Check] = MappingProxyType(
     }
 )
 
-FILE_CHECKS: Mapping[str, FileCheck] = MappingProxyType({"packed file": quantized.check_packed})
+FILE_CHECKS: Mapping[str, FileCheck] = MappingProxyType(
+    {"packed file": quantized.check_packed, "onnx file": graphs.check_onnx}
+)
 
 
 def check_family(family: DetectorFamily) -> None:

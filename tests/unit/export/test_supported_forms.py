@@ -3,7 +3,7 @@
 import torch
 
 from crqat_pipeline.detectors import build_detector
-from crqat_pipeline.export.onnx import FORMS
+from crqat_pipeline.export.onnx import FORMS, OnnxSpec
 from crqat_pipeline.export.onnx.supported import check_supported, supported_forms
 from tests.support.toy_detector import ToyDetector
 
@@ -16,4 +16,4 @@ def test_a_detector_without_emitters_has_those_of_a_trace_on_the_meta_device_too
     with torch.device("meta"):
         detector = ToyDetector()
     assert supported_forms(detector) == ("spec", "fp32")
-    check_supported(detector)
+    check_supported(detector, OnnxSpec())

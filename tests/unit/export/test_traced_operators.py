@@ -1,5 +1,7 @@
 """Every operator of a traced graph gives torch's numbers in onnxruntime, with free sizes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,12 +14,22 @@ from tests.support.toy_detector import ToyDetector, toy_inputs
 
 pytest.importorskip("onnxruntime")
 
+bilinear = partial(functional.interpolate, mode="bilinear")
 MAPS = {
     "activations": lambda x: functional.gelu(x) + functional.leaky_relu(x) + x.tanh() + x.relu() + x.sin() * x.cos(),
     "powers": lambda x: (x.abs() + 1).rsqrt() + (x.abs() + 1).log() + x**3 + (x.abs() + 1) ** 0.5 + x.erf(),
     "comparisons": lambda x: torch.where((x > 0.1) & (x <= 0.9), x, -x) + (x != 0).float() + (x >= 0.5) * (x < 0.7),
     "pool and resize": lambda x: functional.interpolate(functional.max_pool2d(x, 2), scale_factor=2.0),
     "resize to": lambda x: functional.interpolate(x[:, :, ::2, ::2], size=x.shape[2:]),
+    "bilinear": lambda x: functional.interpolate(
+        functional.interpolate(x, scale_factor=0.5, mode="bilinear"), scale_factor=2.0, mode="bilinear"
+    ),
+    "bilinear to": lambda x: functional.interpolate(
+        x[:, :, ::2, ::2], size=x.shape[2:], mode="bilinear", align_corners=True
+    ),
+    "sampled": lambda x: functional.grid_sample(x, 1.2 * x[:, :2].permute(0, 2, 3, 1) - 0.3, align_corners=False),
+    "rolled": lambda x: x.roll((1, -2), (2, 3)) + x[:, [2, 0, 1]],
+    "rows by number": lambda x: x + torch.arange(4.0)[x.flatten(1).topk(1, 1)[1] % 4][..., None, None],
     "pad": lambda x: functional.pad(x, (1, 0, 2, 1), value=0.5)[:, :, 2:-1, 1:],
     "split and stack": lambda x: torch.cat([x.split([1, 2], 1)[1], x.select(1, 0).unsqueeze(1)], 1),
     "softmax": lambda x: x.softmax(1) + x.mean(1, keepdim=True) + x.amin((2, 3), keepdim=True),
@@ -25,6 +37,9 @@ MAPS = {
     "top k": lambda x: x + x.flatten(2).topk(3, 2)[0].sum(2)[..., None, None],
     "gather": lambda x: x + x.flatten(2).gather(2, x.flatten(2).topk(2, 2)[1]).amax(2)[..., None, None],
     "filled": lambda x: x + torch.full_like(x, 0.25) + torch.ones(x.shape[2], x.shape[3]) * 0.5,
+    "from nothing": lambda x: (
+        x + (torch.arange(3.0).fmod(2) + torch.linspace(0, 1, 3).logit(1e-3).tanh())[:, None, None]
+    ),
     "limits": lambda x: x.clamp(0.2, 0.8) + torch.maximum(x, x.mean()) + torch.minimum(x, 1 - x),
 }
 

@@ -40,7 +40,6 @@ class TextRetinaNet(OpenVocabularyDetector):
     size_divisor = 32
     backbone_feature_names = STAGES
     loss_names = ("loss_class", "loss_box")
-    is_traceable = False  # never tried
 
     def __init__(self, spec: RetinaNetSpec) -> None:
         super().__init__()

@@ -15,6 +15,7 @@ from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
 from crqat_pipeline.export.onnx.feature_map import Doubled, FeatureMap, Joined, Plain, Pooled
 from crqat_pipeline.export.onnx.form_table import Form
 from crqat_pipeline.export.onnx.graph import OnnxGraph
+from crqat_pipeline.model_files.onnx_facts import key_of_call
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 
 Emitter = Callable[..., Any]
@@ -71,9 +72,11 @@ class Emission:
             "Add one to EMITTERS in export/onnx/table.py (docs/formats/onnx.md says how)."
         )
 
-    def tap(self, quantizer: nn.Module, tensor: str, kind: Literal["codes", "centered", "values"]) -> None:
-        """Remember where the output of a quantizer is, for parity checks."""
-        self.taps[self.name(quantizer)] = Tap(tensor, kind)
+    def tap(
+        self, quantizer: nn.Module, tensor: str, kind: Literal["codes", "centered", "values"], call: int = 0
+    ) -> None:
+        """Remember where the output of a quantizer is, for parity checks; call: which one of its forward pass."""
+        self.taps[key_of_call(self.name(quantizer), call)] = Tap(tensor, kind)
 
     def floats(self, feature: FeatureMap) -> str:
         """The feature map as a float tensor, written once."""
@@ -102,16 +105,16 @@ class Emission:
         scale, zero_point = self.graph.scalar(grid.scale), self.graph.scalar(grid.zero_point, np.uint8)
         return self.graph.node("DequantizeLinear", codes, scale, zero_point, name=codes)
 
-    def on_grid(self, quantizer: FakeQuantizer, feature: FeatureMap) -> str:
+    def on_grid(self, quantizer: FakeQuantizer, feature: FeatureMap, call: int = 0) -> str:
         """The float values of a feature map after a per-tensor quantizer, in the way of this form."""
         grid = grid_of(quantizer)
         if self.form.has_byte_activations:
             codes = self.codes(feature, grid)
-            self.tap(quantizer, codes, "codes")
+            self.tap(quantizer, codes, "codes", call)
             return self.dequantized(codes, grid)
         on_grid = self._on_symmetric_grid if self.form.is_symmetric else self._on_standard_grid
         values = on_grid(self.floats(feature), grid)
-        self.tap(quantizer, values, "values")
+        self.tap(quantizer, values, "values", call)
         return values
 
     def _on_standard_grid(self, tensor: str, grid: CodeGrid) -> str:

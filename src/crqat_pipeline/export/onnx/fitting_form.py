@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 from torch import nn
 
 from crqat_pipeline.export.onnx.form_table import FORMS
+from crqat_pipeline.export.onnx.spec import FormName
 from crqat_pipeline.export.onnx.supported import has_emitters
 from crqat_pipeline.quantization.parts import quantizers
 
-FormName: TypeAlias = Literal["auto", "fast", "spec", "openvino", "tensorrt", "fp32"]
 AUTOMATIC = "auto"
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.emission import Emission
-from crqat_pipeline.export.onnx.fitting_form import FormName, chosen_form
+from crqat_pipeline.export.onnx.fitting_form import chosen_form
 from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.graph import IMAGES, OnnxGraph
+from crqat_pipeline.export.onnx.spec import OnnxSpec
 from crqat_pipeline.export.onnx.supported import has_emitters
 from crqat_pipeline.export.onnx.suppression import add_nms
 from crqat_pipeline.export.onnx.table import EMITTERS
@@ -27,32 +26,6 @@ from crqat_pipeline.structures.vocabulary import TextBank
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-
-class OnnxSpec(BaseModel):
-    """What an exported graph looks like from outside."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    form: FormName = Field("auto", description="Row of FORMS; auto: the one that fits how the detector was trained")
-    batch_size: int | None = Field(None, ge=1, le=10_000, description="Images per call; free when absent")
-    image_size_px: tuple[int, int] | None = Field(
-        None, description="Height and width in pixels, multiples of the detector's size divisor; free when absent"
-    )
-    has_fixed_vocabulary: bool = Field(
-        False, description="Store the text bank in the graph in place of the input text_embeddings"
-    )
-    has_embeddings: bool = Field(True, description="Output the region embeddings (B, N, D) as well")
-    score_threshold: float = Field(0.001, ge=0, lt=1, description="Stored for users of the file; a probability")
-    nms_iou: float | None = Field(
-        None, gt=0, le=1, description="Of nms in the graph and of users of the file; none: the detector's own"
-    )
-    nms_max_detections: int | None = Field(
-        None,
-        ge=1,
-        le=100_000,
-        description="Add suppression per prompt to the graph, with at most so many detections per prompt",
-    )
 
 
 def build_onnx(
@@ -104,8 +77,8 @@ def build_onnx(
             )
         add_nms(graph, tensors.boxes, scores, iou, spec.score_threshold, spec.nms_max_detections)
     if spec.has_embeddings:
-        shape = (batch, "regions", detector.embedding_dim)
-        graph.output(tensors.region_embeddings, "embeddings", shape, TensorProto.FLOAT)
+        width: int | str = detector.embedding_dim if has_emitters(detector) else "width"
+        graph.output(tensors.region_embeddings, "embeddings", (batch, "regions", width), TensorProto.FLOAT)
     facts = OnnxFacts(
         form=form_name,
         embedding_dim=detector.embedding_dim,
@@ -113,6 +86,7 @@ def build_onnx(
         has_fixed_vocabulary=spec.has_fixed_vocabulary,
         score_threshold=spec.score_threshold,
         nms_iou=spec.nms_iou or detector.selection.nms_iou,
+        max_candidates=detector.selection.max_candidates,
         images="float32 RGB in [0, 1], (B, 3, H, W), letterboxed with grey 114",
         boxes="pixel xyxy of the input image",
         text_bank=None if text_bank is None else bank_facts(text_bank),

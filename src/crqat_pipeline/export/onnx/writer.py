@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.model import OnnxSpec, build_onnx
+from crqat_pipeline.export.onnx.model import build_onnx
+from crqat_pipeline.export.onnx.spec import OnnxSpec
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, parse_onnx_facts, signed
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank

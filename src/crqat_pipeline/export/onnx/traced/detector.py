@@ -15,17 +15,20 @@ from crqat_pipeline.export.onnx.one_stage.head import HeadTensors
 from crqat_pipeline.export.onnx.traced.elementwise import ELEMENTWISE
 from crqat_pipeline.export.onnx.traced.layers import LAYERS
 from crqat_pipeline.export.onnx.traced.marks import MARK
+from crqat_pipeline.export.onnx.traced.resampling import RESAMPLING
 from crqat_pipeline.export.onnx.traced.rounding import rounded
 from crqat_pipeline.export.onnx.traced.shapes import SHAPES
-from crqat_pipeline.export.onnx.traced.tracing import Sizes, Trace, smallest_sizes, trace
-from crqat_pipeline.export.onnx.traced.translation import Operator, Translation, live_nodes
+from crqat_pipeline.export.onnx.traced.tracing import Sizes, Trace, trace
+from crqat_pipeline.export.onnx.traced.translation import Operator, Translation, operators_to_write
 
-OPERATORS: Mapping[Any, Operator] = MappingProxyType({**ELEMENTWISE, **SHAPES, **LAYERS, MARK: rounded})
+OPERATORS: Mapping[Any, Operator] = MappingProxyType({**ELEMENTWISE, **SHAPES, **RESAMPLING, **LAYERS, MARK: rounded})
 
 
-def check_traceable(detector: OpenVocabularyDetector) -> None:
-    """Raises ValueError for a detector that torch.export cannot trace, and for operators that nobody writes."""
-    _check_operators(detector, trace(detector, smallest_sizes(detector), is_quantized=False))
+def check_traceable(detector: OpenVocabularyDetector, sizes: Sizes) -> None:
+    """Raises ValueError as `traced_detector` does, before there are weights: the meta device will do."""
+    traced = trace(detector, sizes, is_quantized=False)
+    _check_operators(detector, traced)
+    _check_free(detector, traced, sizes)
 
 
 def traced_detector(
@@ -33,8 +36,8 @@ def traced_detector(
 ) -> HeadTensors:
     """Logits, boxes and region embeddings of images in [0, 1] and one set of text embeddings.
 
-    Raises ValueError as `check_traceable` does, and for sizes that the detector's code ties to numbers where they are
-    to be free.
+    Raises ValueError for a detector that torch.export cannot trace, for operators that nobody writes, and for sizes
+    that the detector's code ties to numbers where they are to be free.
     """
     traced = trace(detector, sizes, is_quantized=emission.form.is_quantized)
     _check_operators(detector, traced)
@@ -44,8 +47,7 @@ def traced_detector(
 
 
 def _check_operators(detector: OpenVocabularyDetector, traced: Trace) -> None:
-    used = {node.target for node in live_nodes(traced.graph) if node.op == "call_function"}
-    missing = sorted(str(target) for target in used if target not in OPERATORS)
+    missing = sorted({str(node.target) for node in operators_to_write(traced) if node.target not in OPERATORS})
     if missing:
         raise ValueError(
             f"ONNX graphs of detectors without emitters are written operator by operator; {type(detector).__name__} "

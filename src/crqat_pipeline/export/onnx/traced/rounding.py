@@ -5,6 +5,9 @@ Shape letters: G steps of a tensor.
 
 from __future__ import annotations
 
+import operator
+from functools import partial
+
 import torch
 from torch import Tensor, fx
 
@@ -12,11 +15,27 @@ from crqat_pipeline.export.integer_weight import integer_weight
 from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
 from crqat_pipeline.export.onnx.convolution import integer_values
 from crqat_pipeline.export.onnx.feature_map import Plain
+from crqat_pipeline.export.onnx.traced.marks import MARK
 from crqat_pipeline.export.onnx.traced.translation import Translation, Written, rank_of
 from crqat_pipeline.quantization.affine import along_axis
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 
+aten = torch.ops.aten
+POOL = aten.max_pool2d_with_indices.default
+MOVES = frozenset(
+    {
+        operator.getitem,
+        aten.alias.default,
+        aten.clone.default,
+        aten.permute.default,
+        aten.slice.Tensor,
+        aten.squeeze.dim,
+        aten.squeeze.dims,
+        aten.unsqueeze.default,
+        aten.view.default,
+    }
+)
 WIDEST = CodeGrid(1.0, 0, 255)
 
 
@@ -28,12 +47,13 @@ def rounded(translation: Translation, node: fx.Node) -> Written:
     emission, (layer_name, _, role) = translation.emission, name.rpartition(".")
     layer = emission.module(layer_name)
     if role == "weight_quantizer" and isinstance(layer, QuantConv2d | QuantLinear):
-        return integer_values(emission, layer_name, integer_weight(layer, None), _input_grid(layer))
+        write = partial(integer_values, emission, layer_name, integer_weight(layer, None), _input_grid(layer))
+        return translation.once(name, write)
     quantizer = emission.module(name)
     assert isinstance(quantizer, FakeQuantizer)
-    if quantizer.settings.axis is None:
-        return emission.on_grid(quantizer, Plain(translation.tensor(source)))
-    return _per_step(translation, node, quantizer, translation.tensor(source), name)
+    if quantizer.settings.axis is not None or (grid_of(quantizer).is_four_bit and _is_beside_a_pool(node)):
+        return _as_floats(translation, node, quantizer, translation.tensor(source), name)
+    return emission.on_grid(quantizer, Plain(translation.tensor(source)), _call(node))
 
 
 def _input_grid(layer: QuantConv2d | QuantLinear) -> CodeGrid:
@@ -42,7 +62,32 @@ def _input_grid(layer: QuantConv2d | QuantLinear) -> CodeGrid:
     return grid_of(quantizer) if has_one_step and quantizer is not None else WIDEST
 
 
-def _per_step(translation: Translation, node: fx.Node, quantizer: FakeQuantizer, tensor: str, name: str) -> str:
+def _call(node: fx.Node) -> int:
+    """How often the forward pass called the same quantizer before."""
+    same = [other for other in node.graph.nodes if other.target == MARK and other.args[1] == node.args[1]]
+    return same.index(node)
+
+
+def _is_beside_a_pool(node: fx.Node) -> bool:
+    """Whether a maximum over cells comes before or after, with nothing but moves between.
+
+    onnxruntime 1.32 moves a Q/DQ pair over both, and then refuses a MaxPool of 4-bit integers.
+    """
+    before, after = [node.all_input_nodes[0]], list(node.users)
+    while before:
+        source = before.pop()
+        if source.target == POOL:
+            return True
+        before += source.all_input_nodes[:1] if source.target in MOVES else []
+    while after:
+        user = after.pop()
+        if user.target == POOL:
+            return True
+        after += list(user.users) if user.target in MOVES else []
+    return False
+
+
+def _as_floats(translation: Translation, node: fx.Node, quantizer: FakeQuantizer, tensor: str, name: str) -> str:
     """Whole numbers as floats times their scale: onnxruntime 1.32 fuses a Q/DQ pair per head, then fails to run it."""
     graph, low, high = translation.graph, quantizer.grid.quant_min, quantizer.grid.quant_max
     zero_point_G = quantizer.zero_point
@@ -52,14 +97,15 @@ def _per_step(translation: Translation, node: fx.Node, quantizer: FakeQuantizer,
     steps = graph.node("Round", graph.node("Div", tensor, scale_name, name=name), name=name)
     raised = graph.node("Max", steps, graph.constant(low - zero, f"{name}.low"), name=name)
     codes = graph.node("Min", raised, graph.constant(high - zero, f"{name}.high"), name=name)
-    translation.emission.tap(quantizer, codes, "centered")
+    translation.emission.tap(quantizer, codes, "centered", _call(node))
     return graph.node("Mul", codes, scale_name, name=name)
 
 
 def _shaped(node: fx.Node, quantizer: FakeQuantizer, values_G: Tensor) -> Tensor:
-    """(G,) in a shape that fits the tensor; a step per group is repeated."""
+    """(G,) in a shape that fits the tensor; a step per group is repeated, a single one is (1,)."""
     axis = quantizer.settings.axis
-    assert axis is not None
+    if axis is None:
+        return values_G.reshape(1).float()
     shape = [1] * rank_of(node)
     size = node.meta["val"].shape[axis]
     shape[axis] = size if isinstance(size, int) else values_G.numel()

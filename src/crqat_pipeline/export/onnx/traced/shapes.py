@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx
 
@@ -140,6 +139,25 @@ def _gather(translation: Translation, node: fx.Node) -> Written:
     return translation.graph.node("GatherElements", *tensors, name=node.name, axis=axis)
 
 
+def _rows(translation: Translation, node: fx.Node) -> Written:
+    """One tensor of whole numbers along one axis."""
+    source, indices = node.args
+    axes = [axis for axis, index in enumerate(indices) if index is not None]  # type: ignore[arg-type]
+    if len(axes) != 1 or indices[axes[0]].meta["val"].dtype == torch.bool:  # type: ignore[index, union-attr]
+        raise ValueError(
+            f"Traced ONNX graphs index one axis at a time, by whole numbers; got {node.name!r} with {indices}. Use "
+            "gather, or torch.where in place of a mask."
+        )
+    index = translation.tensor(indices[axes[0]])  # type: ignore[index]
+    return translation.graph.node("Gather", translation.tensor(source), index, name=node.name, axis=axes[0])
+
+
+def _index_select(translation: Translation, node: fx.Node) -> Written:
+    source, axis, index = node.args
+    tensors = translation.tensor(source), translation.tensor(index)
+    return translation.graph.node("Gather", *tensors, name=node.name, axis=axis)
+
+
 def _top_k(translation: Translation, node: fx.Node) -> Written:
     source, count, axis, largest, ordered = with_defaults(node, None, None, -1, True, True)
     return translation.graph.nodes(
@@ -161,23 +179,6 @@ def _pad(translation: Translation, node: fx.Node) -> Written:
     sizes = translation.sizes([low for low, _ in pairs] + [high for _, high in pairs])
     filling = translation.tensor(value, dtype_of(node))
     return translation.graph.node("Pad", translation.tensor(source), sizes, filling, name=node.name)
-
-
-def _nearest(translation: Translation, node: fx.Node) -> Written:
-    source, shape, factors = with_defaults(node, None, None, None)
-    attributes = {
-        "mode": "nearest",
-        "coordinate_transformation_mode": "asymmetric",
-        "nearest_mode": "floor",
-    }
-    graph, value = translation.graph, translation.tensor(source)
-    if factors is not None:
-        scales = graph.constant(np.asarray([1, 1, *factors], np.float32), f"{node.name}.scales")  # type: ignore[misc]
-        return graph.node("Resize", value, "", scales, name=node.name, **attributes)
-    kept = graph.node("Shape", value, name=node.name, start=0, end=2)
-    sides = translation.sizes(shape)  # type: ignore[arg-type]
-    sizes = graph.node("Concat", kept, sides, name=node.name, axis=0)
-    return graph.node("Resize", value, "", "", sizes, name=node.name, **attributes)
 
 
 SHAPES: Mapping[Any, Operator] = MappingProxyType(
@@ -203,8 +204,9 @@ SHAPES: Mapping[Any, Operator] = MappingProxyType(
         aten.full_like.default: _full_like,
         aten.embedding.default: _embedding,
         aten.gather.default: _gather,
+        aten.index.Tensor: _rows,
+        aten.index_select.default: _index_select,
         aten.topk.default: _top_k,
         aten.constant_pad_nd.default: _pad,
-        aten.upsample_nearest2d.vec: _nearest,
     }
 )

@@ -19,7 +19,12 @@ from crqat_pipeline.export.onnx.traced.marks import marked_copy
 
 LEAST_SIDE_PX = 64
 NUM_IMAGES, NUM_PROMPTS = 2, 7
-NEVER_DECOMPOSED = (torch.ops.aten.upsample_nearest2d.vec, torch.ops.aten.gelu.default)
+NEVER_DECOMPOSED = (
+    torch.ops.aten.upsample_nearest2d.vec,
+    torch.ops.aten.upsample_bilinear2d.vec,
+    torch.ops.aten.grid_sampler_2d.default,
+    torch.ops.aten.gelu.default,
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def trace(detector: OpenVocabularyDetector, sizes: Sizes, *, is_quantized: bool)
     wrapper = _Outputs(marked_copy(detector, is_quantized=is_quantized)).eval()
     device = next(detector.parameters()).device
     divisor = detector.size_divisor
-    height, width = sizes.image_size_px or _smallest_px(divisor)
+    height, width = sizes.image_size_px or smallest_px(divisor)
     images = torch.rand(sizes.batch_size or NUM_IMAGES, 3, height, width, device=device)
     text = torch.randn(sizes.num_prompts or NUM_PROMPTS, detector.embedding_dim, device=device)
     faults: list[str] = []
@@ -84,12 +89,8 @@ def trace(detector: OpenVocabularyDetector, sizes: Sizes, *, is_quantized: bool)
     )
 
 
-def smallest_sizes(detector: OpenVocabularyDetector) -> Sizes:
-    """Everything fixed, and small: tells in one attempt whether a detector can be traced, and by which operators."""
-    return Sizes(NUM_IMAGES, _smallest_px(detector.size_divisor), NUM_PROMPTS)
-
-
-def _smallest_px(divisor: int) -> tuple[int, int]:
+def smallest_px(divisor: int) -> tuple[int, int]:
+    """Height and width, not the same, in which a trace shows every operator."""
     cells = max(2, -(-LEAST_SIDE_PX // divisor))
     return cells * divisor, (cells + 1) * divisor
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from crqat_pipeline.export.onnx.emission import Emission
+from crqat_pipeline.export.onnx.traced.fixed import FixedValues, fixed_nodes
 from crqat_pipeline.export.onnx.traced.tracing import Trace
 
 ELEMENT_TYPES: Mapping[torch.dtype, tuple[int, Any]] = {
@@ -31,16 +32,22 @@ class Translation:
 
     def __init__(self, emission: Emission, traced: Trace, images: str, text: str) -> None:
         self.emission, self.graph, self._traced = emission, emission.graph, traced
+        self._fixed = FixedValues(traced.graph, traced.stored)
         self._written: dict[fx.Node, Written] = {}
+        self._shared: dict[str, str] = {}
         self._inputs = {traced.images: images, traced.text: text}
 
     def write(self, operators: Mapping[Any, Operator]) -> list[str]:
         """Write what the outputs need, and name them in their order. KeyError for an operator that is not there."""
-        needed = live_nodes(self._traced.graph)
-        for node in self._traced.graph.nodes:
-            if node.op == "call_function" and node in needed:
-                self._written[node] = operators[node.target](self, node)
+        for node in operators_to_write(self._traced):
+            self._written[node] = operators[node.target](self, node)
         return [self.tensor(node) for node in self._traced.graph.output_node().args[0]]  # type: ignore[union-attr]
+
+    def once(self, key: str, write: Callable[[], str]) -> str:
+        """A tensor that several nodes read, as the weight of a layer that is called more than once."""
+        if key not in self._shared:
+            self._shared[key] = write()
+        return self._shared[key]
 
     def outputs_of(self, node: fx.Node) -> Written:
         """The names of a node with several outputs."""
@@ -62,8 +69,8 @@ class Translation:
         return self.graph.node("Cast", tensor, name=name, to=ELEMENT_TYPES[dtype][0])
 
     def stored(self, node: fx.Node) -> Tensor | None:
-        """The tensor that the detector stores under this node, None for computed ones."""
-        return self._traced.stored.get(node.name)
+        """The tensor of a node that depends on no input, None for the others."""
+        return self._fixed.of(node) if node in self._fixed else None
 
     def size(self, value: Any) -> str:
         """A whole number, fixed or computed, as an int64 tensor of one element."""
@@ -85,13 +92,19 @@ class Translation:
     def _input(self, node: fx.Node) -> str:
         if node.name in self._inputs:
             return self._inputs[node.name]
-        stored = self._traced.stored[node.name]
+        stored: Tensor = self._fixed.of(node)
         if stored.ndim == 0:
             return self.graph.number(stored.item(), _numpy(stored.dtype))
         return self.graph.constant(stored, node.name)
 
 
-def live_nodes(graph: fx.Graph) -> set[fx.Node]:
+def operators_to_write(traced: Trace) -> list[fx.Node]:
+    """In their order: what the outputs are computed from, but for what depends on no input."""
+    needed, fixed = _live_nodes(traced.graph), fixed_nodes(traced.graph, traced.stored)
+    return [node for node in traced.graph.nodes if node.op == "call_function" and node in needed and node not in fixed]
+
+
+def _live_nodes(graph: fx.Graph) -> set[fx.Node]:
     """The nodes that the outputs are computed from; checks of sizes are not."""
     waiting = [graph.output_node()]
     found = set(waiting)
