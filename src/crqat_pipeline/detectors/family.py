@@ -22,7 +22,8 @@ class ForeignWeights(Protocol):
     """A weight file understood: printable, under this project's own keys.
 
     detector_name and detector_options: what builds the detector that `tensors` fit. source: name of the file.
-    prompts: of the file, if it has any; text_embeddings_KD: their embeddings, if it has these too.
+    prompts: of the file, if it has any; text_embeddings_KD: their embeddings, if it has these too. text_encoder: the
+    text encoder that the detector was trained with (a row of `data_prep.text_encoders`), where that is known.
     """
 
     @property
@@ -37,6 +38,8 @@ class ForeignWeights(Protocol):
     def prompts(self) -> tuple[str, ...]: ...
     @property
     def text_embeddings_KD(self) -> Tensor | None: ...  # noqa: N802 - shape letters
+    @property
+    def text_encoder(self) -> Mapping[str, Any] | None: ...
 
 
 WeightReader = Callable[[str | Path], ForeignWeights]

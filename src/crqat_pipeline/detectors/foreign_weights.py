@@ -12,18 +12,24 @@ from crqat_pipeline.detectors.weights import WeightsRefused
 def read_foreign_weights(source: str | Path) -> ForeignWeights:
     """What the first family that knows the file makes of it.
 
-    Raises WeightsRefused with the family's own words where one family reads files, with each one's where several do.
+    Raises FileNotFoundError where there is none, else WeightsRefused with the words of each family that reads files:
+    a folder or a repository is a file to some of them only.
     """
     refusals: dict[str, str] = {}
+    is_missing = True
     for family in detector_families().values():
         if family.read_weights is None:
             continue
         try:
             return family.read_weights(source)
-        except WeightsRefused as error:
+        except (ValueError, FileNotFoundError) as error:
             refusals[family.name] = str(error)
-    if len(refusals) == 1:
-        raise WeightsRefused(next(iter(refusals.values())))
+            is_missing &= isinstance(error, FileNotFoundError)
+    words = next(iter(refusals.values()))
+    if is_missing:
+        raise FileNotFoundError(words)
+    if len(set(refusals.values())) == 1:
+        raise WeightsRefused(words)
     raise WeightsRefused(
         f"No family of detectors reads {source}: " + " ".join(f"{name}: {words}" for name, words in refusals.items())
     )

@@ -8,15 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from crqat_pipeline.detectors.family import ForeignWeights
 from crqat_pipeline.model_files import DetectorRow, to_checkpoint, write_checkpoint
 from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.checkpoint import Checkpoint
-from crqat_pipeline.text_encoders.table import OpenClipSpec
+from crqat_pipeline.text_encoders.table import OpenClipSpec, TextEncoderSpec
 
-CLIP_DIM = 512
-"""Width of the embeddings of CLIP ViT-B/32, with which every published YOLO-World of this width was trained."""
 IMAGE_SIZE_PX = 640
 """Side of the input that published weights were trained on."""
 UNIT_TOLERANCE = 0.01
@@ -31,10 +31,11 @@ def write_converted(weights: ForeignWeights, target: Path) -> str:
     row = DetectorRow.of(weights.detector_name, weights.detector_options)
     facts: dict[str, Any] = {"stage": "converted", "source": weights.source, "image_size_px": IMAGE_SIZE_PX}
     encoder = "foreign"
-    if row.options.get("embedding_dim") == CLIP_DIM:
-        clip = OpenClipSpec()
-        facts["text_encoder"] = clip.model_dump(mode="json", exclude_none=True)
-        encoder = f"{clip.name}:{clip.model_name}:{clip.pretrained}"
+    if weights.text_encoder is not None:
+        made_by = TypeAdapter(TextEncoderSpec).validate_python(dict(weights.text_encoder))
+        facts["text_encoder"] = made_by.model_dump(mode="json", exclude_none=True)
+        if isinstance(made_by, OpenClipSpec):
+            encoder = f"{made_by.name}:{made_by.model_name}:{made_by.pretrained}"
     tensors, embeddings_KD = dict(weights.tensors), weights.text_embeddings_KD
     if embeddings_KD is not None:
         is_unit = bool(((embeddings_KD.norm(dim=1) - 1).abs() < UNIT_TOLERANCE).all())

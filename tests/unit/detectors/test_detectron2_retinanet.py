@@ -14,7 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.detectors import FAMILIES, build_detector
+from crqat_pipeline.detectors.foreign_weights import read_foreign_weights
 from crqat_pipeline.detectors.weights import WeightsRefused
+from crqat_pipeline.model_files.checkpoint_file import read_checkpoint, text_bank_of
+from crqat_pipeline.model_files.rebuilding import rebuild
+from crqat_pipeline.recipes.weight_conversion import write_converted
 from crqat_pipeline.structures.vocabulary import TextBank
 
 ROW = FAMILIES["detectron2_retinanet"]
@@ -149,6 +153,36 @@ def test_without_a_text_bank_class_weights_are_left_out(tmp_path: Path) -> None:
     torch.save(detector.state_dict(), tmp_path / "own.pth")
     again.load_weights(tmp_path / "own.pth")
     assert all(torch.equal(value, again.state_dict()[key]) for key, value in detector.state_dict().items())
+
+
+@needs_detectron2
+def test_a_zoo_file_is_understood_without_a_text_bank_and_becomes_a_checkpoint(tmp_path: Path) -> None:
+    original = _original()
+    weights = read_foreign_weights(_zoo_file(tmp_path, original))
+    assert weights.detector_name == "detectron2_retinanet_r50_fpn"
+    assert dict(weights.detector_options) == {**OPTIONS, "embedding_dim": NUM_CLASSES} | {
+        key: value for key, value in weights.detector_options.items() if key.startswith("pixel_")
+    }
+    assert weights.prompts == tuple(f"class {index}" for index in range(1, NUM_CLASSES + 1))
+    write_converted(weights, tmp_path / "m.safetensors")
+    checkpoint = read_checkpoint(tmp_path / "m.safetensors")
+    detector, bank = rebuild(checkpoint).detector.eval(), text_bank_of(checkpoint)
+    assert bank is not None
+    images_B3HW = torch.rand(2, 3, 96, 64)
+    with torch.no_grad():
+        logits_BNK, boxes_BN4 = _answer(original, images_B3HW)
+        output = detector(images_B3HW, bank.embeddings_KD)
+    torch.testing.assert_close(output.class_logits_BNK, logits_BNK, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(output.boxes_BN4, boxes_BN4, rtol=1e-4, atol=1e-2)
+
+
+@needs_detectron2
+def test_anchors_that_no_tensor_tells_are_refused(tmp_path: Path) -> None:
+    state = _original().state_dict()
+    state["head.bbox_pred.weight"] = state["head.bbox_pred.weight"][:12].clone()
+    torch.save({"model": state}, tmp_path / "m.pth")
+    with pytest.raises(WeightsRefused, match=r"3 anchors per cell; those of the model zoo have 9.*teacher\.weights"):
+        read_foreign_weights(tmp_path / "m.pth")
 
 
 @needs_detectron2

@@ -8,15 +8,20 @@ import pytest
 import torch
 
 pytest.importorskip("transformers", reason="the extra omdet is not installed")
+from safetensors.torch import save_file
 from transformers import OmDetTurboConfig, OmDetTurboForObjectDetection
 
 from crqat_pipeline.detectors import FAMILIES, build_detector
+from crqat_pipeline.detectors.foreign_weights import read_foreign_weights
 from crqat_pipeline.detectors.omdet_turbo.loading import TASK, TASK_TOKENS
 from crqat_pipeline.detectors.omdet_turbo.matching import match_best, match_one_to_one
 from crqat_pipeline.detectors.omdet_turbo.sizes import SIZES, spec_of
 from crqat_pipeline.detectors.weights import WeightsRefused
 from crqat_pipeline.distillation.objective import DistillationSpec
 from crqat_pipeline.distillation.trkd import TrkdSpec
+from crqat_pipeline.model_files.checkpoint_file import read_checkpoint
+from crqat_pipeline.model_files.rebuilding import rebuild
+from crqat_pipeline.recipes.weight_conversion import write_converted
 from crqat_pipeline.structures.batch import DetectionBatch, ImageTargets
 from crqat_pipeline.text_encoders import build_text_encoder
 from crqat_pipeline.training.task import DistillationTask
@@ -179,3 +184,29 @@ def test_the_row_names_its_extra_where_transformers_is_missing():
     with pytest.raises(ValueError, match=r"no_such_module cannot be found.*crqat-pipeline\[omdet\]"):
         row.check_installed()
     assert set(row.detectors) == set(SIZES)
+
+
+def test_a_saved_folder_is_understood_whatever_its_size_and_becomes_a_checkpoint(saved, tmp_path):
+    model, folder = saved
+    for source in (folder, folder / "model.safetensors"):
+        weights = read_foreign_weights(source)
+        assert weights.detector_name == "omdet_turbo_tiny"
+        assert weights.text_encoder == {"name": "omdet_turbo", "source": str(folder)}
+        assert "OmDet-Turbo of transformers" in str(weights)
+    loaded = build_detector(SMALL)
+    loaded.load_weights(folder)
+    assert "wrote" in write_converted(weights, tmp_path / "m.safetensors")
+    detector = rebuild(read_checkpoint(tmp_path / "m.safetensors")).detector
+    assert detector.spec.num_heads == model.config.decoder_num_heads
+    with torch.no_grad():
+        ours, theirs = detector.eval()(*scene()), loaded.eval()(*scene())
+    torch.testing.assert_close(ours.class_logits_BNK, theirs.class_logits_BNK)
+    torch.testing.assert_close(ours.boxes_BN4, theirs.boxes_BN4)
+
+
+def test_a_folder_without_weights_and_a_file_that_is_none_are_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No weight file"):
+        read_foreign_weights(tmp_path / "absent")
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsRefused, match="no OmDet-Turbo of transformers"):
+        read_foreign_weights(tmp_path)

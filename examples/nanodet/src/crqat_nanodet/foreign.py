@@ -27,6 +27,7 @@ class NanoDetFile:
     tensors: Mapping[str, Tensor]
     detector_name: str = "nanodet_m"
     prompts: tuple[str, ...] = COCO_NAMES
+    text_encoder: None = None
 
     @property
     def detector_options(self) -> Mapping[str, Any]:

@@ -30,7 +30,11 @@ def load_weights(detector: nn.Module, source: str | Path, text_bank: TextBank | 
     Takes a whole RetinaNet of detectron2, its ResNet alone (names that begin with "stem."), or a state dict of this
     project. Raises WeightsRefused, with the detector untouched, when the file is unsafe or lacks or has other layers.
     """
-    file = read_weights(local_file(source))
+    return load_tensors(detector, read_weights(local_file(source)), text_bank)
+
+
+def load_tensors(detector: nn.Module, file: WeightFile, text_bank: TextBank | None) -> LoadReport:
+    """`load_weights` of a file that was read."""
     expected = detector.state_dict()
     if set(expected) <= set(file.tensors):
         what, keys = "this project's keys", {key: key for key in expected}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from crqat_pipeline.detectors.family import DetectorFamily
-from crqat_pipeline.detectors.omdet_turbo.sizes import SIZES, spec_of
+from crqat_pipeline.detectors.family import DetectorFamily, ForeignWeights
+from crqat_pipeline.detectors.omdet_turbo.sizes import RELEASED, SIZES, spec_of
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 
 EXTRA = "omdet"
@@ -21,6 +22,13 @@ def build(size: str, **changes: Any) -> OpenVocabularyDetector:
     return OmDetTurbo(spec_of(size, **changes))
 
 
+def read_weights(source: str | Path) -> ForeignWeights:
+    """See conversion.describe, which needs transformers."""
+    from crqat_pipeline.detectors.omdet_turbo.conversion import describe
+
+    return describe(source, partial(build, RELEASED))
+
+
 SMALL = "omdet_turbo_open_shapes"
 
 OMDET_TURBO = DetectorFamily(
@@ -28,6 +36,7 @@ OMDET_TURBO = DetectorFamily(
     detectors=MappingProxyType({size: partial(build, size) for size in SIZES}),
     tested=((SMALL, {}),),
     meta_tested=tuple((size, {}) for size in SIZES if size != SMALL),
+    read_weights=read_weights,
     extra=EXTRA,
     modules=("transformers", "timm"),
 )

@@ -61,11 +61,7 @@ def translate(
     path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """The file's tensors under the keys of `expected`, which may live on the meta device, and what was done."""
-    if not any(key.startswith("vision_backbone.") for key in tensors):
-        raise WeightsRefused(
-            f"{path.name} is no OmDet-Turbo of transformers: it has no tensor under vision_backbone. Give the "
-            "safetensors file or folder of OmDetTurboForObjectDetection.save_pretrained."
-        )
+    check_is_omdet(path, tensors)
     keys = {key: foreign_key(key) for key in expected if key != TASK_KEY}
     surplus = [key for key in tensors if key not in set(keys.values())]
     skipped = tuple((key, reason) for key in surplus for part, reason in SKIPPED.items() if part in key)
@@ -79,6 +75,15 @@ def translate(
     _refuse_if(path, "has other shapes:", list(_unlike(state, expected)))
     state = {here: tensor.to(expected[here].dtype) for here, tensor in state.items()}
     return state, LoadReport(str(path), "OmDet-Turbo of transformers", tuple(state), skipped)
+
+
+def check_is_omdet(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raises WeightsRefused for a file that is no OmDet-Turbo of transformers."""
+    if not any(key.startswith("vision_backbone.") for key in tensors):
+        raise WeightsRefused(
+            f"{path.name} is no OmDet-Turbo of transformers: it has no tensor under vision_backbone. Give the "
+            "safetensors file or folder of OmDetTurboForObjectDetection.save_pretrained."
+        )
 
 
 def foreign_key(key: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from crqat_pipeline.detectors.omdet_turbo.spec import OmDetTurboSpec
 
+RELEASED = "omdet_turbo_tiny"
 OPEN_SHAPES: Mapping[str, Any] = MappingProxyType(
     {
         "swin_width": 16,
@@ -26,9 +27,7 @@ OPEN_SHAPES: Mapping[str, Any] = MappingProxyType(
     }
 )
 
-SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {"omdet_turbo_tiny": {}, "omdet_turbo_open_shapes": OPEN_SHAPES}
-)
+SIZES: Mapping[str, Mapping[str, Any]] = MappingProxyType({RELEASED: {}, "omdet_turbo_open_shapes": OPEN_SHAPES})
 
 
 def spec_of(size: str, **changes: Any) -> OmDetTurboSpec:

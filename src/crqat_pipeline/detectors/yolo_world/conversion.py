@@ -14,6 +14,8 @@ from crqat_pipeline.detectors.yolo_world.identity import Identity, identify
 from crqat_pipeline.detectors.yolo_world.loading import translate
 from crqat_pipeline.detectors.yolo_world.sizes import spec_of
 
+CLIP_DIM = 512
+
 
 @dataclass(frozen=True)
 class Description:
@@ -48,6 +50,11 @@ class Description:
         if text is None or not self.prompts or text.numel() != len(self.prompts) * width:
             return None
         return text.float().reshape(len(self.prompts), width)
+
+    @property
+    def text_encoder(self) -> dict[str, str] | None:
+        """CLIP ViT-B/32, with which every published YOLO-World of its width was trained."""
+        return {"name": "open_clip"} if self.identity.embedding_dim == CLIP_DIM else None
 
     @property
     def num_parameters(self) -> int:
