@@ -86,7 +86,7 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
     detector = rebuilt.detector
     if request.onnx is not None:
         require_onnx()
-        check_supported(detector, request.onnx.form)
+        check_supported(detector, request.onnx)
     stem = f"{request.model.stem}.{request.quantization.file_mark}"
     check_writable(request.out / f"{stem}.safetensors", [request.model])
     prepare(detector, request.quantization)
