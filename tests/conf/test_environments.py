@@ -8,7 +8,7 @@ from tests.support.dvc_agreement import load_catalog, stage_pipelines
 from tests.support.foreign_package import put_on_path
 
 PAPER_SCALE = ("yolo_world_m", "yolo_world_l", "yolo_world_x")
-SMOKE = ("smoke", "omdet_smoke", "detectron2_smoke", "dosod_smoke")
+SMOKE = ("smoke", "omdet_smoke", "detectron2_smoke", "dosod_smoke", "photos_smoke")
 ROOTS = {"base": "data", "local": "data"} | {
     env: f"data/{env}" for env in (*SMOKE, "coco_mini", "photos", "omdet_turbo_tiny", *PAPER_SCALE)
 }

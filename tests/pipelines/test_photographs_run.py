@@ -67,9 +67,10 @@ def test_the_published_detector_finds_objects_by_both_vocabularies(data: Path) -
     assert (teacher["coco"]["num_images"], teacher["lvis"]["num_images"]) == (4, 4)
     assert teacher["coco"]["metrics"]["AP"] > 0.1
     assert teacher["lvis"]["metrics"]["AP"] > 0.1
-    assert set(results) == {"teacher", "finetuned", "ptq", "qat", "crqat", "vocabulary_kd", "int4"}
-    student, packed = (results[form]["coco"]["metrics"]["AP"] for form in ("crqat", "int4"))
+    assert set(results) == {"teacher", "finetuned", "ptq", "qat", "crqat", "vocabulary_kd", "int4", "onnx"}
+    student, packed, graph = (results[form]["coco"]["metrics"]["AP"] for form in ("crqat", "int4", "onnx"))
     assert packed == pytest.approx(student, abs=1e-3)
+    assert graph == pytest.approx(student, abs=1e-3)
 
 
 def test_every_method_starts_from_the_published_weights(data: Path) -> None:

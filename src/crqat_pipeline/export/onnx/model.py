@@ -77,8 +77,8 @@ def build_onnx(
             )
         add_nms(graph, tensors.boxes, scores, iou, spec.score_threshold, spec.nms_max_detections)
     if spec.has_embeddings:
-        width: int | str = detector.embedding_dim if has_emitters(detector) else "width"
-        graph.output(tensors.region_embeddings, "embeddings", (batch, "regions", width), TensorProto.FLOAT)
+        length: int | str = detector.embedding_dim if has_emitters(detector) else "length"
+        graph.output(tensors.region_embeddings, "embeddings", (batch, "regions", length), TensorProto.FLOAT)
     facts = OnnxFacts(
         form=form_name,
         embedding_dim=detector.embedding_dim,
