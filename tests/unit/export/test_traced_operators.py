@@ -35,6 +35,9 @@ MAPS = {
     "softmax": lambda x: x.softmax(1) + x.mean(1, keepdim=True) + x.amin((2, 3), keepdim=True),
     "layer norm": lambda x: functional.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2),
     "top k": lambda x: x + x.flatten(2).topk(3, 2)[0].sum(2)[..., None, None],
+    "sorted, ties in order": lambda x: (
+        x + (x > 0.5).float().flatten(2).sort(dim=2, descending=True, stable=True)[1].view_as(x) / 999
+    ),
     "gather": lambda x: x + x.flatten(2).gather(2, x.flatten(2).topk(2, 2)[1]).amax(2)[..., None, None],
     "filled": lambda x: x + torch.full_like(x, 0.25) + torch.ones(x.shape[2], x.shape[3]) * 0.5,
     "from no input": lambda x: x + (torch.arange(3.0).fmod(2) + torch.ones(3).cumsum(0))[:, None, None],

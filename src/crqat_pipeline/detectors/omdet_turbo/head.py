@@ -74,7 +74,8 @@ class Head(nn.Module):
         features_BSC = self.encoder_vision_features(cells_BSC * is_inside_S1)
         logits_BSK, _ = self._compare(0, features_BSC, self.encoder_class_head(text_XKD))
         num_queries = min(self.num_queries, cells_BSC.shape[1])
-        cell_BN = logits_BSK.amax(dim=2).topk(num_queries, dim=1).indices
+        best_first_BS = logits_BSK.amax(dim=2).sort(dim=1, descending=True, stable=True).indices
+        cell_BN = best_first_BS[:, :num_queries]  # of equal cells the first, as in graphs
         reference_BN4 = (self.encoder_bbox_head(rows(features_BSC, cell_BN)) + anchors_S4[cell_BN]).sigmoid()
         logits, boxes = [rows(logits_BSK, cell_BN)], [reference_BN4]
 

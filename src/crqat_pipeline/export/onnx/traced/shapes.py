@@ -172,6 +172,19 @@ def _top_k(translation: Translation, node: fx.Node) -> Written:
     )
 
 
+def _stable_sort(translation: Translation, node: fx.Node) -> Written:
+    """TopK of all: ONNX too puts the first of equal values first."""
+    source = node.args[0]
+    axis = int(node.kwargs.get("dim", node.args[2] if len(node.args) > 2 else -1))  # type: ignore[arg-type]
+    is_descending = node.kwargs.get("descending", node.args[3] if len(node.args) > 3 else False)
+    value = translation.tensor(source)
+    start = axis % rank_of(source)  # type: ignore[arg-type]
+    count = translation.graph.node("Shape", value, name=node.name, start=start, end=start + 1)
+    return translation.graph.nodes(
+        "TopK", value, count, name=node.name, num_outputs=2, axis=axis, largest=int(bool(is_descending)), sorted=1
+    )
+
+
 def _pad(translation: Translation, node: fx.Node) -> Written:
     source, pads, value = with_defaults(node, None, None, 0.0)
     pairs = [(pads[at], pads[at + 1]) for at in range(0, len(pads), 2)][::-1]  # type: ignore[index, arg-type]
@@ -207,6 +220,7 @@ SHAPES: Mapping[Any, Operator] = MappingProxyType(
         aten.index.Tensor: _rows,
         aten.index_select.default: _index_select,
         aten.topk.default: _top_k,
+        aten.sort.stable: _stable_sort,
         aten.constant_pad_nd.default: _pad,
     }
 )
