@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "embed": ("crqat_pipeline.cli.embed", "Words as a file of text embeddings."),
     "evaluate": ("crqat_pipeline.cli.evaluate", "Score a COCO results file by COCO or LVIS protocol."),
     "export": ("crqat_pipeline.cli.export", "Write a packed file or checkpoint as ONNX, proved against it."),
+    "new": ("crqat_pipeline.cli.new", "An environment for photographs of your own, after looking at them."),
     "quantize": (
         "crqat_pipeline.cli.quantize",
         "A checkpoint at fewer bits by calibration alone: packed file and ONNX.",

@@ -66,6 +66,14 @@ def orientation(path: Path) -> int:
     return value if value in range(1, 9) else 1
 
 
+def size_of(path: Path, exif_orientation: ExifOrientation = "apply") -> tuple[int, int]:
+    """Width and height in pixels as `open_image` gives them, from the file's header. Raises ImageError."""
+    with _opened(path) as image:
+        width, height = image.size
+    is_turned = exif_orientation == "apply" and orientation(path) >= 5
+    return (height, width) if is_turned else (width, height)
+
+
 def is_image_name(path: Path) -> bool:
     """By suffix; hidden files are none, such as the ._IMG.jpg that macOS writes beside each IMG.jpg."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

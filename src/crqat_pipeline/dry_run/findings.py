@@ -22,6 +22,10 @@ class DryRunReport:
         if rows:
             self.sections[section] = [columns, *rows]
 
+    def table_of(self, section: str) -> list[str]:
+        """The lines of one section; none where there is no such section."""
+        return _table(self.sections[section]) if section in self.sections else []
+
     @property
     def is_ready(self) -> bool:
         return not self.missing
