@@ -14,6 +14,7 @@ from crqat_pipeline.hooks.checks.run_lock import RunLock
 from crqat_pipeline.hooks.chosen_pipelines import ChosenPipelines
 from crqat_pipeline.hooks.console import Console
 from crqat_pipeline.hooks.gathered_entries import GatheredEntries
+from crqat_pipeline.hooks.output_names import OutputNames
 from crqat_pipeline.hooks.planned_parameters import PlannedConfigLoader
 from crqat_pipeline.hooks.tracking.guard import TrackingGuard
 from crqat_pipeline.hooks.tracking.safe_mlflow import SafeMlflowHook
@@ -53,6 +54,7 @@ HOOKS = (
     _session_run,
     StageRunsHook(_guard, _session_run, TAG_PARAMETERS),
     GatheredEntries(),
+    OutputNames(),
     ChosenPipelines(),  # of hooks that come first the last is called first: pipelines before the check of parameters
 )
 

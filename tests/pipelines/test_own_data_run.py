@@ -1,4 +1,4 @@
-"""From a folder of photographs without an LVIS file to the report: `crqat new`, then `crqat_full` in its environment."""
+"""From photographs without an LVIS file to the report: `crqat new`, then `crqat_full` in its environment."""
 
 from __future__ import annotations
 

@@ -17,3 +17,11 @@ class ArtifactFile(LocalFile[Callable[[Path], object], Path]):
 
     def load(self) -> Path:
         return self.existing_path()
+
+    def marked(self, mark: str) -> ArtifactFile:
+        """The same entry under a name with this mark: crqat.int4.safetensors as crqat.<mark>.safetensors, crqat.onnx as
+        crqat.<mark>.onnx.
+        """
+        path = self._filepath
+        stem = path.stem.partition(".")[0]
+        return ArtifactFile(filepath=str(path.with_name(f"{stem}.{mark}{path.suffix}")), metadata=self.metadata)

@@ -17,6 +17,7 @@ from crqat_pipeline.dry_run.subject import DryRunSubject, InputEntry, SplitEntry
 from crqat_pipeline.hooks.checks.parameter_check import ParameterCheck
 from crqat_pipeline.hooks.chosen_pipelines import ChosenPipelines
 from crqat_pipeline.hooks.gathered_entries import GatheredEntries
+from crqat_pipeline.hooks.output_names import OutputNames
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, RunSpec
 
@@ -54,11 +55,14 @@ def dry_run_subject(
     pipelines.set_requested(list(names) or None)
     chosen = ChosenPipelines()
     chosen.after_context_created(context)
+    file_names = OutputNames()
+    file_names.after_context_created(context)
     ParameterCheck().after_context_created(context)
     pipeline = sum((pipelines[name] for name in names or ["__default__"]), Pipeline([]))
     if names:
         context._pipelines_to_validate = list(names)
     catalog = context.catalog
+    file_names.after_catalog_created(catalog)
     GatheredEntries().after_catalog_created(catalog)
     chosen.after_catalog_created(catalog)
     used = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}

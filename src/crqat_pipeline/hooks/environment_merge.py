@@ -9,6 +9,7 @@ from typing import Any
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
+from crqat_pipeline.hooks.widths import spell_out_bits
 from crqat_pipeline.hooks.yaml_check import check_yaml
 
 ROW_KEY = "name"
@@ -67,6 +68,8 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
         parent = self._parent(env_path) if env_path != base_path else None
         inherited = self._read_dir_configs(parent, self.config_patterns[key], key, seen) if parent else {}
         if key == "parameters":
+            for config in (*base.values(), *inherited.values(), *env.values(), self.runtime_params):
+                spell_out_bits(config)
             for older in inherited.values():
                 for newer in env.values():
                     forget_other_rows(older, newer)

@@ -124,3 +124,29 @@ def test_a_name_on_the_command_line_replaces_the_row(loader):
     made = loader(files, "mid")
     made.runtime_params = {"detector": {"name": "c"}}
     assert made["parameters"]["detector"] == {"name": "c"}
+
+
+def test_bits_in_one_word_stand_for_three_parameters_and_the_later_wins(tmp_path):
+    for env, text in (
+        ("base", "{weight_bits: 4, activation_bits: 4, attention_bits: 8}"),
+        ("eight", "{bits: 8-8-8}"),
+        ("mixed", "{bits: 8-8-8, activation_bits: 6}"),
+    ):
+        (tmp_path / env).mkdir()
+        (tmp_path / env / "parameters.yml").write_text(f"quantization: {text}\n", encoding="utf-8")
+
+    def bits(env, **params):
+        given = {"quantization": params} if params else {}
+        loader = EnvironmentConfigLoader(str(tmp_path), env=env, base_env="base", default_run_env="base",
+            runtime_params=given, merge_strategy={"parameters": "soft"})  # fmt: skip
+        section = loader["parameters"]["quantization"]
+        assert set(section) == {"weight_bits", "activation_bits", "attention_bits"}
+        return tuple(section[f"{name}_bits"] for name in ("weight", "activation", "attention"))
+
+    assert bits("base") == (4, 4, 8)
+    assert bits("eight") == (8, 8, 8)
+    assert bits("mixed") == (8, 6, 8)
+    assert bits("base", bits="3-3-8") == (3, 3, 8)
+    assert bits("eight", weight_bits=5) == (5, 8, 8)
+    with pytest.raises(ValueError, match="4-4-8"):
+        bits("base", bits="8-8")
