@@ -23,7 +23,7 @@ def write_photographs(folder: Path, num_images: int = 12, seed: int = 0) -> Path
         name = f"{number:03d}.png"
         pixels = random.integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
         label = 3 if number > 10 else 1 + number % 2
-        left, top, side = (int(value) for value in random.integers(4, 24, 3))
+        left, top, side = (int(value) for value in (*random.integers(2, 20, 2), random.integers(24, 40)))
         pixels[top : top + side, left : left + side] = 80 * label
         Image.fromarray(pixels).save(folder / "images" / name)
         images.append({"id": number, "file_name": name, "width": SIZE[0], "height": SIZE[1]})

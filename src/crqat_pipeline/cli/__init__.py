@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "crqat_pipeline.cli.quantize",
         "A checkpoint at fewer bits by calibration alone: packed file and ONNX.",
     ),
+    "sweep": ("crqat_pipeline.cli.sweep", "AP, size and bit operations at several widths, by calibration alone."),
     "weights": ("crqat_pipeline.cli.weights", "Say what a weight file is; convert it to safetensors."),
 }
 """Command -> its module, and its line in `crqat --help` (which so does not wait for torch)."""

@@ -19,6 +19,7 @@ from crqat_pipeline.dry_run.lengths import (
     paper_seconds_per_image,
     total_hours,
 )
+from crqat_pipeline.dry_run.readers import run_readers
 from crqat_pipeline.dry_run.subject import DryRunSubject
 from crqat_pipeline.dry_run.trial import Trial, build_task, supervised_task, try_stage
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, TeacherSpec
@@ -45,6 +46,7 @@ def examine(subject: DryRunSubject) -> DryRunReport:
     look_at_inputs(subject, report)
     qat = count_data(subject, report)
     look_at_encoders(subject, report)
+    run_readers(subject, report)
     detector = build_teacher(subject, report)
     if detector is None or subject.detector is None:
         return report

@@ -67,7 +67,7 @@ class PromptResolver:
                 raise ValueError(f"This model came without prompts of its own. Give prompts. {self._at_hand()}")
             return self._fitting(bank)
         check_prompts(prompts)
-        rows = _rows_by_text(bank) if bank is not None else {}
+        rows = rows_by_text(bank) if bank is not None else {}
         missing = [prompt for prompt in prompts if _key(prompt) not in rows]
         found = self._encode(missing, bank) if missing else None
         if bank is None or len(missing) == len(prompts):
@@ -148,7 +148,8 @@ def _key(prompt: str) -> str:
     return prompt.strip().lower()
 
 
-def _rows_by_text(bank: TextBank) -> dict[str, int]:
+def rows_by_text(bank: TextBank) -> dict[str, int]:
+    """Prompt in small letters -> its first row."""
     rows: dict[str, int] = {}
     for row, prompt in enumerate(bank.prompts):
         rows.setdefault(_key(prompt), row)
@@ -156,7 +157,7 @@ def _rows_by_text(bank: TextBank) -> dict[str, int]:
 
 
 def _nearest(prompt: str, bank: TextBank | None) -> str:
-    near = difflib.get_close_matches(_key(prompt), _rows_by_text(bank), n=3) if bank is not None else []
+    near = difflib.get_close_matches(_key(prompt), rows_by_text(bank), n=3) if bank is not None else []
     return f" Nearest known prompts to {prompt!r}: {', '.join(near)}." if near else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import torch
@@ -14,6 +15,8 @@ from crqat_pipeline.recipes.specs import EvaluationSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.device import choose_device
 
+logger = logging.getLogger(__name__)
+
 
 @torch.inference_mode()
 def align_students(
@@ -23,7 +26,10 @@ def align_students(
     spec: EvaluationSpec,
     device_name: str,
 ) -> dict[str, AlignmentSummary]:
-    """student -> distances to the teacher over `spec.alignment_images` images, against the whole vocabulary."""
+    """student -> distances to the teacher over `spec.alignment_images` images, against the whole vocabulary.
+
+    Empty where the teacher's assignment finds no region for any object of these images: the rest of a run goes on.
+    """
     device = choose_device(device_name)
     loader, num_batches = whole_vocabulary_loader(data, spec)
     groups: dict[str, list[GroupAlignment]] = {name: [] for name in students}
@@ -35,6 +41,9 @@ def align_students(
         for name, student in students.items():
             got = student.to(device).eval()(batch.images_B3HW, batch.text_embeddings)
             groups[name] += group_alignments(expected, student.in_order_of(got, expected), positives)
+    if not any(groups.values()):
+        logger.warning("Alignment is not measured: no region of the teacher answers for any object of its images")
+        return {}
     return {name: summarize_alignment(found) for name, found in groups.items()}
 
 

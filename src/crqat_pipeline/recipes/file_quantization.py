@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from crqat_pipeline.detection_data.letterbox import check_side
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
@@ -83,17 +84,12 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
     """
     opened = open_for_quantization(request.model, request.bank, request.image_size_px)
     rebuilt, bank, size_px = opened.rebuilt, opened.bank, opened.image_size_px
-    detector = rebuilt.detector
     if request.onnx is not None:
         require_onnx()
-        check_supported(detector, request.onnx)
+        check_supported(rebuilt.detector, request.onnx)
     stem = f"{request.model.stem}.{request.quantization.file_mark}"
     check_writable(request.out / f"{stem}.safetensors", [request.model])
-    prepare(detector, request.quantization)
-    parts = tuple(detector.parts)
-    calibrate(detector.eval(), _inputs(request.images, size_px, bank), parts)
-    set_quantized(detector, parts)
-    align_biases(detector)
+    detector = quantized(request, opened)
     facts = {"stage": "ptq", "image_size_px": size_px, "calibration_images": len(request.images)}
     packed = write_packed(
         request.out / f"{stem}.safetensors",
@@ -137,6 +133,17 @@ def open_for_quantization(path: Path, bank: TextBank | None, image_size_px: int 
     size_px = image_size_px or own_size_px or DEFAULT_IMAGE_SIZE_PX
     check_side(size_px, detector.size_divisor)
     return OpenedCheckpoint(rebuilt, bank, size_px)
+
+
+def quantized(request: QuantizationRequest, opened: OpenedCheckpoint) -> OpenVocabularyDetector:
+    """The checkpoint's detector itself, every part quantized and calibrated on the request's photographs."""
+    detector = opened.rebuilt.detector
+    prepare(detector, request.quantization)
+    parts = tuple(detector.parts)
+    calibrate(detector.eval(), _inputs(request.images, opened.image_size_px, opened.bank), parts)
+    set_quantized(detector, parts)
+    align_biases(detector)
+    return detector
 
 
 def _opened(path: Path) -> tuple[RebuiltDetector, TextBank | None, int | None]:

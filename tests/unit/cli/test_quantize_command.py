@@ -1,5 +1,7 @@
 """`crqat quantize`: one command from a checkpoint to a packed file and a proved graph, named by the widths."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from crqat_pipeline.cli.quantize import command
+from crqat_pipeline.cli.sweep import command as sweep_command
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.model_files import DetectorRow, to_checkpoint, write_checkpoint
 from crqat_pipeline.model_files.packed import read_packed
@@ -104,3 +107,34 @@ def test_a_quantized_model_is_no_teacher(folder):
 )
 def test_names_say_the_widths(bits, mark):
     assert QuantSpec.parse(bits).file_mark == mark
+
+
+def test_a_sweep_scores_each_width_beside_full_precision_and_writes_nothing(folder):
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png", "width": 60, "height": 40} for n in range(4)],
+        "annotations": [
+            {"id": n + 1, "image_id": n, "category_id": 1 + n % 2, "bbox": [5, 5, 30, 20], "area": 600}
+            for n in range(4)
+        ],
+        "categories": [{"id": 1, "name": "Red lamp"}, {"id": 2, "name": "stray cat"}],
+    }
+    (folder / "val.json").write_text(json.dumps(content), encoding="utf-8")
+    before = sorted(folder.rglob("*"))
+
+    def swept(*arguments):
+        teacher = folder / "06_models" / "teacher" / "teacher.safetensors"
+        given = [teacher, "--images", folder / "photos", "--annotations", folder / "val.json", "--image-size", 64]
+        return CliRunner().invoke(sweep_command, [str(one) for one in (*given, *arguments)])
+
+    result = swept("--bits", "8-8-8 4-4-8")
+    assert result.exit_code == 0, result.output
+    head, *rows = [line.split() for line in result.stdout.splitlines()]
+    assert head == ["bits", "AP", "AP50", "MB", "GBOPs"]
+    assert [row[0] for row in rows] == ["full", "8-8-8", "4-4-8"]
+    sizes = [float(row[-2]) for row in rows]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sorted(folder.rglob("*")) == before
+    content["categories"][1]["name"] = "tin can"
+    (folder / "val.json").write_text(json.dumps(content), encoding="utf-8")
+    assert "do not: 'tin can'" in swept().output
+    assert "Use" in swept("--bits", "8").output

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import json
+
 import pytest
 import torch
 
 from crqat_pipeline.detection_data import ImageFolder
+from crqat_pipeline.detection_data.annotation_file import AnnotationFile
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
 from crqat_pipeline.detection_data.sources import SourceFolders, SourceMixture, SourceSpec
 from crqat_pipeline.dry_run import DryRunSubject, InputEntry, examine
@@ -14,8 +18,17 @@ from crqat_pipeline.dry_run.inputs import QatImages
 from crqat_pipeline.dry_run.lengths import length_of, paper_seconds_per_image
 from crqat_pipeline.dry_run.subject import SplitEntry
 from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.recipes.specs import FetchDataSpec, NamedBuilderSpec, QatStageSpec, RunSpec, TeacherSpec
+from crqat_pipeline.recipes.specs import (
+    DataPrepSpec,
+    EvaluationSpec,
+    FetchDataSpec,
+    NamedBuilderSpec,
+    QatStageSpec,
+    RunSpec,
+    TeacherSpec,
+)
 from crqat_pipeline.training.spec import OptimizationSpec
+from tests.support.own_photographs import write_photographs
 from tests.support.published_layouts import write_datasets
 
 ROW = NamedBuilderSpec(name="yolo_world_open_shapes")
@@ -163,3 +176,51 @@ def test_the_random_state_of_the_caller_is_left_alone(tmp_path):
     before = torch.get_rng_state()
     examine(subject(tmp_path, stages={"s": stage()}))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def own_files(folder, change=None, words=None):
+    """A subject whose splits are a few drawn photographs, read as the run reads them."""
+    photos = write_photographs(folder / "photos")
+    content = json.loads((photos / "train.json").read_text(encoding="utf-8"))
+    changed = copy.deepcopy(content)
+    if change is not None:
+        change(changed)
+    images = ImageFolder(photos / "images")
+    splits = {
+        "train": SplitEntry(lambda: AnnotationFile(content, "train.json"), lambda: images),
+        "qat": SplitEntry(lambda: AnnotationFile(content, "train.json"), lambda: images),
+        "val": SplitEntry(lambda: AnnotationFile(changed, "val.json"), lambda: images),
+    }
+    encoder = {"name": "precomputed", "embeddings": photos / "words.npy", "names": words or photos / "words.json"}
+    prep = {"text_encoder": "words", "text_encoders": {"words": encoder}}
+    return subject(
+        folder,
+        splits=splits,
+        fetch_data=FetchDataSpec(source="files"),
+        data_prep=DataPrepSpec.model_validate(prep),
+        evaluation=EvaluationSpec(image_size_px=64),
+        stages={},
+    )
+
+
+def test_the_readers_of_the_whole_run_find_nothing_wrong(tmp_path):
+    report = examine(own_files(tmp_path))
+    assert report.missing == []
+
+
+def test_what_training_and_scoring_would_stop_at_is_told_by_the_dry_run(tmp_path):
+    def swap(content):
+        content["categories"][0]["name"], content["categories"][1]["name"] = "stray cat", "red lamp"
+
+    (fault,) = examine(own_files(tmp_path / "a", swap)).missing
+    assert "category 1 is 'red lamp' here and 'stray cat' in val" in fault
+
+    def one_bad(content):
+        content["annotations"][0]["category_id"] = 77
+
+    missing = "\n".join(examine(own_files(tmp_path / "b", one_bad)).missing)
+    assert "is of category 77, which is not in 'categories'" in missing
+    names = tmp_path / "other.json"
+    names.write_text(json.dumps(["red lamp", "stray cat", "tin cans"]), encoding="utf-8")
+    (word,) = examine(own_files(tmp_path / "c", words=names)).missing
+    assert "'tin can' (nearest: 'tin cans'" in word

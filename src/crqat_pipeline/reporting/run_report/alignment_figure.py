@@ -40,7 +40,7 @@ def alignment_figure(summaries: Mapping[str, AlignmentSummary], colours: Mapping
         axes.set_yticks(range(len(names)), names if axes is panels[0] else [""] * len(names))
         axes.invert_yaxis()
         lines = [one.confidence_teacher for one in summaries.values()] if axes is panels[-1] else []
-        axes.set_xlim(min(0.0, *widths), max(*widths, *lines, 1e-9) * 1.4)
+        axes.set_xlim(min([0.0, *widths]), max([*widths, *lines, 1e-9]) * 1.4)
         axes.xaxis.set_major_locator(_few_ticks())
         axes.grid(axis="y", visible=False)
         axes.grid(axis="x", color=theme.faint, linewidth=0.8)
