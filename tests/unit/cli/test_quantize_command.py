@@ -137,4 +137,4 @@ def test_a_sweep_scores_each_width_beside_full_precision_and_writes_nothing(fold
     content["categories"][1]["name"] = "tin can"
     (folder / "val.json").write_text(json.dumps(content), encoding="utf-8")
     assert "do not: 'tin can'" in swept().output
-    assert "Use" in swept("--bits", "8").output
+    assert "three fields" in swept("--bits", "8").output
