@@ -109,7 +109,7 @@ def _dry_run(project: Path, env: str) -> DryRunReport:
     from kedro.framework.startup import bootstrap_project
 
     from crqat_pipeline.dry_run import examine
-    from crqat_pipeline.hooks.dry_run import dry_run_subject
+    from crqat_pipeline.hooks.configured_run import dry_run_subject
 
     bootstrap_project(project)
     return examine(dry_run_subject(project, str(project / settings.CONF_SOURCE), env, ["crqat_full"], {}))

@@ -57,18 +57,13 @@ def parameters(
 
 
 def _training(plan: TrainingPlan, loader: dict[str, Any]) -> dict[str, Any]:
-    """Every method sees as many steps; CR-QAT's first stage takes a third of them, as of the images."""
-
-    def train(num_steps: int, learning_rate: float) -> dict[str, Any]:
-        return {"loader": loader, "optimization": {"num_steps": num_steps, "learning_rate": learning_rate}}
-
-    first = max(1, plan.qat_steps // 3)
-    plain = {"train": train(plan.qat_steps, plan.plain_rate)}
+    """What is compared trains on the curriculum's terms; plain QAT and the control at a rate of their own."""
+    plain = {"train": {"optimization": {"learning_rate": plan.plain_rate}}}
+    optimization = {"num_steps": plan.qat_steps, "learning_rate": plan.curriculum_rate}
     return {
+        "curriculum": {"train": {"loader": loader, "optimization": optimization}},
         "baselines": {"ptq": {"image_size_px": plan.image_size_px}, "qat": plain, "finetuned": plain},
-        "stage1_backbone": {"train": train(first, plan.curriculum_rate)},
-        "stage2_neck_head": {"train": train(max(1, plan.qat_steps - first), plan.curriculum_rate)},
-        "vocabulary_kd": {"train": {"prompt_split": None, **train(plan.qat_steps, plan.curriculum_rate)}},
+        "vocabulary_kd": {"train": {"prompt_split": None}},
     }
 
 

@@ -122,7 +122,7 @@ def test_an_environment_of_somebody_else_is_never_replaced(photos, home):
     with pytest.raises(ValueError, match="is there already"):
         make_environment(wish(photos), home)
     make_environment(wish(photos, num_steps=30), home, replace=True)
-    assert written(home)["parameters"]["vocabulary_kd"]["train"]["optimization"]["num_steps"] == 30
+    assert written(home)["parameters"]["curriculum"]["train"]["optimization"]["num_steps"] == 30
     (home / "conf" / "lamps" / "globals.yml").write_text("data_root: data/lamps\n")
     with pytest.raises(ValueError, match="was not made by"):
         make_environment(wish(photos), home, replace=True)
