@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crqat_pipeline.detection_data.letterbox import check_side
 from crqat_pipeline.own_data.photographs import Photographs
 
 SIDES_PX = (256, 320, 416, 512, 640)
@@ -45,9 +46,7 @@ def plan_training(
     num_images = len(photographs.train["images"])
     most = LARGEST_FROM_SCRATCH_PX if not is_ready and num_images < ENOUGH_IMAGES else SIDES_PX[-1]
     size_px = image_size_px or _size(photographs.object_side(), is_ready, size_divisor, most)
-    if size_px % size_divisor:
-        fitting = -(-size_px // size_divisor) * size_divisor
-        raise ValueError(f"The input's side is a multiple of {size_divisor} px; got {size_px}. Use {fitting}.")
+    check_side(size_px, size_divisor)
     return TrainingPlan(
         image_size_px=size_px,
         teacher_steps=0 if is_ready else _between(TEACHER_EPOCHS * num_images // TEACHER_BATCH, TEACHER_STEPS),
