@@ -11,6 +11,7 @@ import torch
 
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.own_data.detector import ChosenDetector, choose_detector
@@ -98,7 +99,7 @@ def _built(detector: ChosenDetector, encoder: FoundEncoder) -> OpenVocabularyDet
 def _onnx_fault(model: OpenVocabularyDetector) -> str:
     try:
         require_onnx()
-        check_supported(model, "auto")
+        check_supported(model, OnnxSpec())
     except ValueError as error:
         return " ".join(str(error).split())
     return ""
