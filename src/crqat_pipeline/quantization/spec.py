@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from crqat_pipeline.quantization.granularity import Granularity
 from crqat_pipeline.quantization.initialization_rules import INITIALIZATIONS
@@ -158,6 +167,12 @@ class QuantSpec(BaseModel):
         if attention != "8":
             return f"w{weight}a{activation}t{attention}"
         return f"int{weight}" if weight == activation != "fp" else f"w{weight}a{activation}"
+
+    @model_serializer(mode="wrap")
+    def _without_empty_rules(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files without rules are those of before there were rules: earlier programs read them."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if name != "widths" or value}
 
     @model_validator(mode="before")
     @classmethod

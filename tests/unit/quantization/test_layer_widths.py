@@ -29,6 +29,7 @@ def bits(detector, name):
 def test_without_rules_nothing_changes():
     assert str(prepared({})[1]) == str(prepared([])[1])
     assert QuantSpec.parse("4-4-8").notation == "4-4-8 Ch-T-H"
+    assert "widths" not in QuantSpec.parse("4-4-8").model_dump(mode="json")
 
 
 def test_parts_patterns_and_names_and_the_last_one_wins():
