@@ -56,8 +56,9 @@ class DetectorFamily:
     meta_tested: further ones that run on the meta device only. read_weights: `crqat weights`; raises WeightsRefused for
     a file that is not the family's. extra: of pyproject.toml, if the family needs one. modules: what the family needs
     beside this project's own requirements, by the name of its import. install: how these come here, in words, where
-    there is no extra. package: the distribution that brings the row, for families outside this package; set when the
-    row is found.
+    there is no extra. embedding_option: the option that sets the width of the embeddings of an untrained detector,
+    None where it is fixed. package: the distribution that brings the row, for families outside this package; set when
+    the row is found.
     """
 
     name: str
@@ -69,6 +70,7 @@ class DetectorFamily:
     extra: str | None = None
     modules: tuple[str, ...] = ()
     install: str | None = None
+    embedding_option: str | None = None
     package: str | None = None
 
     @property

@@ -30,6 +30,9 @@ FAMILIES: Mapping[str, DetectorFamily] = MappingProxyType(
     {row.name: row for row in (YOLO_WORLD, DOSOD, OMDET_TURBO, DETECTRON2_RETINANET)}
 )
 
+SMALL_DETECTOR = "yolo_world_open_shapes"
+"""For photographs without ready weights: trained from scratch on a processor in minutes."""
+
 
 def detector_families() -> Mapping[str, DetectorFamily]:
     """Families of other installed packages and FAMILIES, by name; a name of this package wins."""

@@ -9,14 +9,12 @@ from typing import Any
 
 from crqat_pipeline.detectors.family import ForeignWeights
 from crqat_pipeline.detectors.foreign_weights import read_foreign_weights
-from crqat_pipeline.detectors.table import family_of
+from crqat_pipeline.detectors.table import SMALL_DETECTOR, family_of
 from crqat_pipeline.detectors.weights import WeightsRefused
 from crqat_pipeline.detectors.weights.download import cached_file
 from crqat_pipeline.model_files.checkpoint_file import header_of, read_checkpoint, text_bank_of
 from crqat_pipeline.structures.vocabulary import TextBank
 
-SMALL = "yolo_world_open_shapes"
-"""Trained from scratch on a processor in minutes; its boxes may be larger than those of the benchmark's own row."""
 PUBLISHED_ENCODER = "open_clip:ViT-B-32-quickgelu:openai"
 CLIP_DIM = 512
 
@@ -34,11 +32,18 @@ class ChosenDetector:
     family: str
     note: str
 
+    def options_for(self, width: int | None) -> dict[str, Any]:
+        """The row's options; an untrained detector takes the width of the text encoder's embeddings where it can."""
+        option = family_of(self.name).embedding_option
+        if self.weights is not None or width is None or option is None:
+            return dict(self.options)
+        return {**self.options, option: width}
+
 
 def choose_detector(name: str | None, weights: str | None) -> ChosenDetector:
     """Raises ValueError for a detector that is not there, weights that cannot be read, or that are another's."""
     if weights is None:
-        chosen = name or SMALL
+        chosen = name or SMALL_DETECTOR
         note = f"{chosen}, trained here from scratch"
         return ChosenDetector(chosen, {}, None, None, family_of(chosen).name, note)
     path = cached_file(weights)

@@ -24,7 +24,7 @@ from crqat_pipeline.own_data.request import OwnDataRequest
 
 FROM_SCRATCH = (
     "Trained from scratch on {num_images} photographs, a teacher recognizes these photographs and hardly any new one: "
-    "it shows that everything runs. For figures on new photographs give ready weights (--detector yolo_world_s "
+    "it shows that everything runs. For figures on new photographs give ready weights (--detector NAME "
     "--weights FILE)"
 )
 
@@ -82,9 +82,7 @@ def make_environment(request: OwnDataRequest, project: Path, *, replace: bool = 
 
 def _built(detector: ChosenDetector, encoder: FoundEncoder) -> OpenVocabularyDetector:
     """On the meta device. Raises ValueError where detector and text encoder do not fit."""
-    options = dict(detector.options)
-    if detector.weights is None and encoder.width is not None and detector.family in ("yolo_world", "dosod"):
-        options["embedding_dim"] = encoder.width
+    options = detector.options_for(encoder.width)
     with torch.device("meta"):
         model = build_detector(detector.name, **options)
     if encoder.width is not None and model.embedding_dim != encoder.width:

@@ -29,9 +29,7 @@ def parameters(
     """parameters.yml."""
     size = {"image_size_px": plan.image_size_px}
     num_prompts = min(NUM_PROMPTS, len(photographs.names))
-    options = dict(detector.options)
-    if detector.weights is None and encoder.width is not None and detector.family in ("yolo_world", "dosod"):
-        options["embedding_dim"] = encoder.width
+    options = detector.options_for(encoder.width)
     trained: dict[str, Any] = {"loader": {**size, "batch_size": TEACHER_BATCH, "num_prompts": num_prompts}}
     trained["optimization"] = {"num_steps": plan.teacher_steps, "learning_rate": TEACHER_RATE}
     evaluation: dict[str, Any] = {**size, "batch_size": 16, "on_training_images": plan.on_training_images}

@@ -46,4 +46,5 @@ DOSOD = DetectorFamily(
     detectors=MappingProxyType({size: partial(build, size) for size in SIZES}),
     tested=(("dosod_open_shapes", {}),),
     meta_tested=tuple((f"dosod_{size}", {}) for size in MULTIPLIERS),
+    embedding_option="embedding_dim",
 )

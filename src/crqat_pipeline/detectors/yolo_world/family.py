@@ -26,4 +26,5 @@ YOLO_WORLD = DetectorFamily(
     tested=tuple((size, {"version": version}) for size in SMALL for version in (1, 2)),
     meta_tested=tuple((size, {"version": version}) for size in SIZES if size not in SMALL for version in (1, 2)),
     read_weights=describe,
+    embedding_option="embedding_dim",
 )
