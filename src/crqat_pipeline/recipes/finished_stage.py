@@ -19,10 +19,9 @@ from torch import Tensor
 
 from crqat_pipeline.recipes.code_digest import TRAINING, code_digest
 from crqat_pipeline.recipes.stage_data import StageResult
-from crqat_pipeline.recipes.stage_facts import weights_digest
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.facts import Facts, differences
-from crqat_pipeline.runtime.tensor_file import save_tensors
+from crqat_pipeline.runtime.tensor_file import content_sha256, save_tensors
 from crqat_pipeline.structures.checkpoint import Checkpoint
 
 HEADER_KEY = "crqat_finished"
@@ -61,7 +60,7 @@ def take_finished(keep: StageKeep | None, facts: Facts, label: str) -> StageResu
         if changed:
             logger.info("%s: the result that is there is of another training (%s)", label, changed)
             return None
-        if header["sha256"] != weights_digest(tensors):
+        if header["sha256"] != content_sha256(tensors, header):
             raise ValueError("its bytes are not those that were written")
         result = StageResult(Checkpoint(tensors, header["metadata"]), **header["reports"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
@@ -78,13 +77,14 @@ def keep_finished(keep: StageKeep | None, facts: Facts, result: StageResult) -> 
     if keep is None or keep.finished is None:
         return result
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in result.student.tensors.items()}
-    header = {
+    plain = {
         "facts": _with_code(facts),
-        "sha256": weights_digest(tensors),
         "order": list(tensors),
         "metadata": dict(result.student.metadata),
         "reports": {"metrics": result.metrics, "history": result.history, "scales": result.scales},
     }
+    header = json.loads(json.dumps(plain))  # as a reader finds it
+    header["sha256"] = content_sha256(tensors, header)
     with atomic_path(keep.finished) as temporary:
         save_tensors(temporary, tensors, {HEADER_KEY: json.dumps(header)})
     shutil.rmtree(keep.checkpoints, ignore_errors=True)

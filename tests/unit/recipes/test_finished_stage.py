@@ -159,6 +159,17 @@ def test_reuse_false_trains_again_and_says_so(finished, log):
     assert log.messages == ["teacher: trained again, as run.reuse=false asks"]
 
 
+def test_a_figure_that_was_changed_in_the_header_is_noticed(finished, log):
+    content = finished.file.read_bytes()
+    place = content.index(b"reports")
+    digit = next(n for n in range(place, len(content)) if content[n : n + 1].isdigit())
+    other = b"1" if content[digit : digit + 1] != b"1" else b"2"
+    finished.file.write_bytes(content[:digit] + other + content[digit + 1 :])
+    steps, _ = finished.again()
+    assert steps == NUM_STEPS
+    assert "is damaged" in log.messages[-1]
+
+
 def test_a_damaged_result_is_trained_again(finished, log):
     content = bytearray(finished.file.read_bytes())
     content[-1] ^= 1
