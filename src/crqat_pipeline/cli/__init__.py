@@ -31,7 +31,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 KEDRO_COMMANDS: dict[str, tuple[str, str]] = {
-    "allocate": ("crqat_pipeline.cli.allocate", "Bits of single layers under a budget, without labels."),
     "run": ("crqat_pipeline.hooks.run_command", "Run pipelines, or look at them with --dry-run."),
 }
 """What `kedro` offers in this project in place of its own command of that name."""

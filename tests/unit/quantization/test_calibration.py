@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -85,8 +87,6 @@ def test_a_quantizer_that_saw_nothing_is_named():
     detector = prepared()
     detector.head.unused = detector.head.hidden.__class__(2, 2, 1)
     detector.head.unused.weight_quantizer = None
-    detector.head.unused.input_quantizer = type(detector.head.hidden.input_quantizer)(
-        detector.head.hidden.input_quantizer.grid, detector.head.hidden.input_quantizer.settings
-    )
+    detector.head.unused.input_quantizer = copy.deepcopy(detector.head.hidden.input_quantizer)
     with pytest.raises(ValueError, match=r"1 quantizers saw no data.*'head\.unused\.input_quantizer'"):
         calibrate(detector, [toy_inputs()], PARTS)

@@ -100,9 +100,9 @@ def test_an_infinite_rate_and_a_warm_up_longer_than_the_training_are_refused(wro
         OptimizationSpec.model_validate({"num_steps": 10, "learning_rate": 0.1} | wrong)
 
 
-def test_a_graph_of_a_detector_without_emitters_is_refused_before_training():
+def test_a_graph_that_needs_one_size_is_refused_without_it_before_training():
     pytest.importorskip("transformers", reason="the extra omdet is not installed")
     given = parameters(detector={"name": "omdet_turbo_open_shapes"}, int4_export={"onnx": {"form": "auto"}})
     (fault,) = misfits(given, USED | {"int4_export"})
-    assert fault.startswith("int4_export.onnx: No ONNX graph can be written of OmDetTurbo")
+    assert fault.startswith("int4_export.onnx: A graph of OmDetTurbo is made for one value of image_size_px; got no")
     assert list(misfits(given | {"int4_export": {"onnx": None}}, USED | {"int4_export"})) == []
