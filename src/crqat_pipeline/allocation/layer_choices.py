@@ -10,7 +10,7 @@ from torch import nn
 from crqat_pipeline.allocation.sensitivity import Sensitivities, uniform
 from crqat_pipeline.allocation.spec import Menu
 from crqat_pipeline.quantization import QuantSpec, prepare
-from crqat_pipeline.quantization.bit_widths import FLOAT_BITS, steps_of, stored_bytes
+from crqat_pipeline.quantization.bit_widths import FLOAT_BITS, parameter_bytes, steps_of, stored_bytes
 from crqat_pipeline.quantization.cost import on_meta
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
@@ -73,7 +73,7 @@ def layer_choices(
                 activation=activation,
                 sensitivity=_moved(found, name, children, weight, activation),
                 bops=float(counter.macs[name]) * weight * activation,
-                stored=_bytes(module, weight) + (0.0 if weight == activation == FLOAT_BITS else steps),
+                stored=parameter_bytes(module, weight) + (0.0 if weight == activation == FLOAT_BITS else steps),
             )
             for weight, activation in options
         ]
@@ -97,13 +97,6 @@ def _moved(found: Sensitivities, name: str, children: Sequence[str], weight: int
     return sum(
         found[f"{name}.{child}", width] for child in children if (width := widths.get(child, activation)) != FLOAT_BITS
     )
-
-
-def _bytes(module: nn.Module, weight_bits: int) -> float:
-    plain = 0.0
-    for name, parameter in module.named_parameters(recurse=False):
-        plain += parameter.numel() * (weight_bits if name == "weight" else FLOAT_BITS) / 8
-    return plain
 
 
 def _step_bytes(quantizer: nn.Module, counter: OperationCounter, name: str) -> float:

@@ -63,25 +63,30 @@ def movement(detector: OpenVocabularyDetector, answers: Answers) -> float:
 
 
 def sensitivities(
-    detector: OpenVocabularyDetector, spec: QuantSpec, bits: Sequence[int], batches: Sequence[Batch]
+    detector: OpenVocabularyDetector, spec: QuantSpec, bits: Sequence[int], answers: Answers
 ) -> Sensitivities:
     """Movement of each quantizer alone, at each of these bits.
 
     detector: in full precision; it is not changed. spec: rules of calibration, granularity, and what stays in full
     precision by name; edge layers and the similarity product get quantizers too, so that they can be weighed.
-    batches: (images_B3HW, texts_KD); they calibrate as well.
+    answers: its own; their batches calibrate as well.
     """
-    answers = answers_of(detector, batches)
     found: dict[tuple[str, int], float] = {}
     for width in bits:
-        student = copy.deepcopy(detector)
-        prepare(student, uniform(spec, width))
-        calibrate(student, batches, list(student.parts))
+        student = calibrated(detector, uniform(spec, width), answers.batches)
         names = [name for name, _ in quantizers(student)]
         for name in progress(names, f"sensitivity at {width} bits", unit="quantizer"):
             with alone(student, [name]):
                 found[name, width] = movement(student, answers)
     return found
+
+
+def calibrated(detector: OpenVocabularyDetector, spec: QuantSpec, batches: Sequence[Batch]) -> OpenVocabularyDetector:
+    """A copy with its quantizers, calibrated and off."""
+    student = copy.deepcopy(detector)
+    prepare(student, spec)
+    calibrate(student, batches, list(student.parts))
+    return student
 
 
 def uniform(spec: QuantSpec, width: int) -> QuantSpec:

@@ -28,10 +28,14 @@ def stored_bytes(module: nn.Module, num_steps: int | None) -> float:
     """
     if isinstance(module, FakeQuantizer):
         return float((num_steps or 1) * _PARAMETER_BYTES * (1 if module.grid.is_symmetric else 2))
+    return parameter_bytes(module, operand_bits(module)[0] if _is_quant(module) else FLOAT_BITS)
+
+
+def parameter_bytes(module: nn.Module, weight_bits: int) -> float:
+    """Bytes of the module's own parameters: its weight at these bits, everything else in float32."""
     size = 0.0
     for name, parameter in module.named_parameters(recurse=False):
-        bits = operand_bits(module)[0] if name == "weight" and _is_quant(module) else FLOAT_BITS
-        size += parameter.numel() * bits / 8
+        size += parameter.numel() * (weight_bits if name == "weight" else FLOAT_BITS) / 8
     return size
 
 

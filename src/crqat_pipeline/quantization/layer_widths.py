@@ -27,13 +27,12 @@ def layer_specs(
     Raises ValueError for a rule that matches nothing, with the nearest names, and for widths that integer arithmetic
     cannot execute together.
     """
-    _check_rules(detector, spec.widths, tuple(candidates))
+    kinds = {name: _kind(module) for name, module in candidates.items()}
+    _check_rules(detector, spec.widths, kinds)
     kept = kept_patterns(detector, spec)
     specs: dict[str, QuantSpec | str] = {}
-    for name, module in candidates.items():
+    for name, kind in kinds.items():
         reason = reason_to_keep(detector, spec.keep_edge_layers, kept, name)
-        operands = product_operands_of(module)
-        kind = None if operands is None else operands.kind
         rules = [rule for rule in spec.widths if _selects(detector, rule, name, kind)]
         if reason is not None:
             is_edge = name in contract_of(detector).edge_layers
@@ -94,19 +93,21 @@ def _selects(detector: nn.Module, rule: WidthRule, name: str, kind: str | None) 
     return matches(name, rule.layers)
 
 
-def _check_rules(detector: nn.Module, rules: Sequence[WidthRule], names: Sequence[str]) -> None:
+def _check_rules(detector: nn.Module, rules: Sequence[WidthRule], kinds: Mapping[str, str | None]) -> None:
     for rule in rules:
-        if any(_selects(detector, rule, name, _kind(detector, name)) for name in names):
+        if any(_selects(detector, rule, name, kind) for name, kind in kinds.items()):
             continue
-        known = [*GROUPS, *contract_of(detector).parts, *names]
+        known = [*GROUPS, *contract_of(detector).parts, *kinds]
         near = difflib.get_close_matches(rule.layers, known, n=3, cutoff=0.3)
         raise ValueError(
             f"A rule of quantization.widths must match a layer; got {rule.layers!r}, which matches none. Near: "
             f"{', '.join(near) or 'none'}. Groups: {', '.join(GROUPS)}; parts: "
-            f"{', '.join(contract_of(detector).parts)}; patterns use *, ? and [] on full names such as {names[0]!r}."
+            f"{', '.join(contract_of(detector).parts)}; patterns use *, ? and [] on full names such as "
+            f"{next(iter(kinds))!r}."
         )
 
 
-def _kind(detector: nn.Module, name: str) -> str | None:
-    operands = product_operands_of(detector.get_submodule(name))
+def _kind(module: nn.Module) -> str | None:
+    """Of a product; None for a layer."""
+    operands = product_operands_of(module)
     return None if operands is None else operands.kind

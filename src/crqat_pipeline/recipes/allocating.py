@@ -5,7 +5,6 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,14 +15,13 @@ from torch import Tensor
 
 from crqat_pipeline.allocation import MENUS, Allocation, AllocationSpec, allocate, movement, sensitivities
 from crqat_pipeline.allocation.layer_choices import LayerChoices, layer_choices
-from crqat_pipeline.allocation.sensitivity import Answers, Batch, answers_of
+from crqat_pipeline.allocation.sensitivity import Answers, Batch, answers_of, calibrated
 from crqat_pipeline.allocation.solve import MB, Limits
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.rebuilding import rebuild
-from crqat_pipeline.quantization import CostReport, QuantSpec, calibrate, cost, prepare, set_quantized
-from crqat_pipeline.quantization.bit_widths import FLOAT_BITS
+from crqat_pipeline.quantization import CostReport, QuantSpec, cost, set_quantized
 from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.device import choose_device
@@ -69,12 +67,12 @@ def allocate_for(
     """The same for a detector in full precision, which is not changed, and batches of (images_B3HW, texts_KD)."""
     menu = MENUS[spec.menu]
     uniform_cost = cost(detector, quantization, spec.image_size_px, spec.num_prompts)
-    found = sensitivities(detector, quantization, menu.bits, batches)
+    answers = answers_of(detector, batches)
+    found = sensitivities(detector, quantization, menu.bits, answers)
     layers = layer_choices(detector, quantization, menu, found, spec.image_size_px, spec.num_prompts)
     allocation = allocate(layers, _limits(detector, spec, uniform_cost, layers))
     allocated = quantization.model_copy(update={"widths": allocation.rules})
     own_cost = cost(detector, allocated, spec.image_size_px, spec.num_prompts)
-    answers = answers_of(detector, batches)
     metrics = {
         "size_mb": own_cost.size_mb,
         "bops_g": own_cost.bops_t * 1e3,
@@ -117,9 +115,7 @@ def _limits(
 
 def _measured(detector: OpenVocabularyDetector, quantization: QuantSpec, answers: Answers) -> float:
     """Movement of the whole detector, quantized and calibrated, without training."""
-    student = copy.deepcopy(detector)
-    prepare(student, quantization)
-    calibrate(student, answers.batches, list(student.parts))
+    student = calibrated(detector, quantization, answers.batches)
     set_quantized(student, list(student.parts))
     return movement(student, answers)
 
@@ -130,11 +126,11 @@ def _rows(allocation: Allocation) -> list[Row]:
             "layer": layer.name,
             "part": layer.part,
             "kind": layer.kind,
-            "weight_bits": choice.weight if choice.weight != FLOAT_BITS else "none",
-            "activation_bits": choice.activation if choice.activation != FLOAT_BITS else "none",
+            "weight_bits": rule.weight,
+            "activation_bits": rule.activation,
             "sensitivity": choice.sensitivity,
             "gbops": choice.bops / 1e9,
             "kilobytes": choice.stored / 1024,
         }
-        for layer, choice in zip(allocation.layers, allocation.chosen, strict=True)
+        for layer, choice, rule in zip(allocation.layers, allocation.chosen, allocation.rules, strict=True)
     ]

@@ -51,7 +51,7 @@ def test_a_budget_that_cannot_be_kept_says_the_smallest_that_can():
 def measured():
     detector = small_detector()
     batches = [small_inputs(2, (SIZE_PX, SIZE_PX))]
-    return detector, batches, sensitivities(detector, minmax_spec(), [4, 8], batches)
+    return detector, batches, sensitivities(detector, minmax_spec(), [4, 8], answers_of(detector, batches))
 
 
 def test_movement_is_zero_for_the_detector_itself_and_grows_with_fewer_bits(measured):
@@ -85,7 +85,8 @@ def test_costs_of_choices_are_those_of_the_cost_report(measured):
 
 def test_an_allocation_moves_the_answers_less_than_uniform_bits_of_the_same_cost(measured):
     detector, batches, _ = measured
-    found = sensitivities(detector, minmax_spec(), [2, 3, 4, 5, 6, 8], batches)
+    answers = answers_of(detector, batches)
+    found = sensitivities(detector, minmax_spec(), [2, 3, 4, 5, 6, 8], answers)
     menu = MENUS["paper"].__class__("test", (2, 3, 4, 5, 6, 8), (2, 3, 4, 5, 6, 8), (4, 6, 8))
     layers = layer_choices(detector, minmax_spec(), menu, found, SIZE_PX, PROMPTS)
     plain = cost(detector, None, SIZE_PX, PROMPTS)
@@ -94,7 +95,6 @@ def test_an_allocation_moves_the_answers_less_than_uniform_bits_of_the_same_cost
     other_bytes = plain.size_mb * MB - sum(row.stored_bytes for row in plain.layers if row.name in names)
     budget = cost(detector, minmax_spec(), SIZE_PX, PROMPTS)
     allocation = allocate(layers, Limits(budget.size_mb * MB - other_bytes, budget.bops_t * 1e12 - other_bops))
-    answers = answers_of(detector, batches)
     assert moved(minmax_spec(widths=allocation.rules), answers) < moved(minmax_spec(), answers)
 
 
