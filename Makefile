@@ -12,7 +12,7 @@ EXTRAS ?=
 VENV ?= .venv
 ENV ?= local
 PARAMS ?=
-PHOTOS ?= ../shared/data
+PHOTOS ?= $(wildcard ../shared/data)
 COMMA := ,
 RUN_EXTRAS := $(if $(EXTRAS),$(EXTRAS),onnx$(COMMA)openvino)
 TEST_EXTRAS := $(if $(EXTRAS),$(EXTRAS),dev$(COMMA)docs$(COMMA)onnx$(COMMA)openvino$(COMMA)demo$(COMMA)omdet)
@@ -53,9 +53,9 @@ run: $(STAMP) ## everything: data, teacher, baselines, CR-QAT, int4 file, evalua
 	@kedro run --pipelines=crqat_full --env=$(ENV) $(if $(PARAMS),--params=$(PARAMS))
 	@echo "Curves and runs: make mlflow-ui. On photographs, with published weights: make photos (docs/how_to/run_on_photographs.md)"
 
-photos: $(STAMP) ## the same on photographs, with published weights; PHOTOS names their folder
+photos: $(STAMP) ## the same on photographs, with published weights, fetched unless PHOTOS names a folder with them
 	@python -m pip install --quiet --no-deps ./examples/nanodet
-	@kedro run --pipelines=crqat_full --env=photos --params=photos=$(PHOTOS)$(if $(PARAMS),$(COMMA)$(PARAMS))
+	@kedro run --pipelines=crqat_full --env=photos $(if $(PHOTOS)$(PARAMS),--params=$(if $(PHOTOS),photos=$(PHOTOS))$(if $(PHOTOS),$(if $(PARAMS),$(COMMA)))$(PARAMS))
 
 repro: $(STAMP) ## the same stages through DVC: only what has changed
 	@dvc repro

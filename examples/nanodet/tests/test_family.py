@@ -62,6 +62,29 @@ def test_coco_prompts_give_the_closed_set_answers(bank: TextBank) -> None:
     torch.testing.assert_close(got.boxes_BN4, wanted.boxes_BN4, rtol=0, atol=0)
 
 
+def test_names_held_out_are_not_fitted_and_the_others_exactly(bank: TextBank) -> None:
+    held_out = ("dog", "zebra")
+    whole, part = nanodet_m().eval(), nanodet_m(held_out_names=held_out).eval()
+    whole.load_weights(PARAM, bank)
+    fitted = [row for row, name in enumerate(COCO_NAMES) if name not in held_out]
+    report = part.load_weights(PARAM, TextBank(part.spec.fitted_names, bank.embeddings_KD[fitted], "test", True))
+    assert "78 COCO classes" in report.what
+    torch.manual_seed(0)
+    images_B3HW = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        difference_BNK = whole(images_B3HW, bank.embeddings_KD).class_logits_BNK
+        difference_BNK = (difference_BNK - part(images_B3HW, bank.embeddings_KD).class_logits_BNK).abs()
+    assert float(difference_BNK[..., fitted].max()) < 1e-4
+    others = [row for row, name in enumerate(COCO_NAMES) if name in held_out]
+    assert float(difference_BNK[..., others].amax(dim=(0, 1)).min()) > 0.1
+
+
+@pytest.mark.parametrize(("names", "got"), [(("dogg",), "'dogg'"), (COCO_NAMES, "all of them")])
+def test_names_that_cannot_be_held_out_are_refused(names: tuple[str, ...], got: str) -> None:
+    with pytest.raises(ValueError, match=f"some of the 80 names of COCO, not all; got {got}"):
+        nanodet_m(held_out_names=names)
+
+
 def test_weights_that_do_not_fit_leave_the_detector_as_it_was(bank: TextBank) -> None:
     detector = nanodet_m(embedding_dim=16)
     before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}

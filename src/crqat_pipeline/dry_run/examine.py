@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.dry_run.downloads import look_at_downloads
 from crqat_pipeline.dry_run.findings import DryRunReport, count
 from crqat_pipeline.dry_run.ingredients import build_teacher, look_at_encoders
 from crqat_pipeline.dry_run.inputs import QatImages, count_data, look_at_inputs
@@ -43,6 +44,7 @@ class _Planned:
 def examine(subject: DryRunSubject) -> DryRunReport:
     """Look at files, data, encoders and detector; build every training stage and take one made-up step of it."""
     report = DryRunReport(subject.title)
+    look_at_downloads(subject, report)
     look_at_inputs(subject, report)
     qat = count_data(subject, report)
     look_at_encoders(subject, report)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from crqat_pipeline.detection_data.letterbox import LARGEST_SIDE_PX
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec
+from crqat_pipeline.detection_data.published import PublishedSpec
 from crqat_pipeline.distillation.objective import DistillationSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.spec import OnnxSpec
@@ -39,11 +40,14 @@ class FetchDataSpec(_Spec):
     source: Literal["open_shapes", "files"] = Field(description="Render the embedded benchmark, or check given files")
     decode_every_image: bool = Field(default=True, description="Open each image fully, to find truncated ones")
     open_shapes: OpenShapesSpec | None = Field(default=None, description="For source open_shapes")
+    published: PublishedSpec | None = Field(default=None, description="For source files: fetch what is missing")
 
     @model_validator(mode="after")
     def _has_its_source(self) -> Self:
         if self.source == "open_shapes" and self.open_shapes is None:
             raise ValueError("source 'open_shapes' needs the section open_shapes; got none")
+        if self.source == "open_shapes" and self.published is not None:
+            raise ValueError("source 'open_shapes' renders its images and fetches none; got the section published")
         return self
 
 

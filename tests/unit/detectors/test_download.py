@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from crqat_pipeline.detectors.weights import WeightsRefused, local_file
-from crqat_pipeline.detectors.weights import resumable as resumable_module
 from crqat_pipeline.detectors.weights.download import cached_file
-from crqat_pipeline.detectors.weights.resumable import fetch_resumable
+from crqat_pipeline.runtime import resumable as resumable_module
+from crqat_pipeline.runtime.resumable import fetch_resumable
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

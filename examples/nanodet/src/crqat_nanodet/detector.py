@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
+from crqat_nanodet.coco_names import COCO_NAMES
 from crqat_nanodet.loading import GRAPH_SUFFIX, class_embeddings, read_ncnn
 from crqat_nanodet.losses import GENERALIZED_FOCAL, generalized_focal_losses
 from crqat_nanodet.network import LEVEL_STRIDES_PX, Backbone, Head, Neck
@@ -36,9 +37,28 @@ class NanoDetSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     embedding_dim: int = Field(512, ge=1, description="D, length of text embeddings (CLIP ViT-B/32: 512)")
+    held_out_names: tuple[str, ...] = Field(
+        (),
+        description="COCO names that the text classifier is not fitted on when the published file is loaded; they are "
+        "then answered as any other prompt is",
+    )
     assigner: AssignerSpec = AssignerSpec()
     loss: LossSpec = GENERALIZED_FOCAL
     selection: SelectionSpec = SelectionSpec(nms_iou=0.6)
+
+    @field_validator("held_out_names")
+    @classmethod
+    def _some_are_left(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in COCO_NAMES]
+        if unknown or len(set(names)) == len(COCO_NAMES):
+            got = ", ".join(map(repr, unknown[:3])) or "all of them"
+            raise ValueError(f"held_out_names are some of the {len(COCO_NAMES)} names of COCO, not all; got {got}")
+        return names
+
+    @property
+    def fitted_names(self) -> tuple[str, ...]:
+        """In the order of the published network's outputs."""
+        return tuple(name for name in COCO_NAMES if name not in self.held_out_names)
 
 
 class NanoDet(OpenVocabularyDetector):
@@ -116,8 +136,9 @@ class NanoDet(OpenVocabularyDetector):
     def load_weights(self, source: str | Path, text_bank: TextBank | None = None) -> LoadReport:
         """The published ncnn pair, named by its .param file, or a .safetensors with this detector's own keys.
 
-        For the pair, text_bank holds the embeddings of the 80 COCO names; other prompts beside them do no harm. Raises
-        WeightsRefused, with this detector untouched, for files or a bank that do not fit.
+        For the pair, text_bank holds the embeddings of the 80 COCO names, without those of held_out_names if need be;
+        other prompts beside them do no harm. Raises WeightsRefused, with this detector untouched, for files or a bank
+        that do not fit.
         """
         path = Path(source)
         if "://" in str(source) or not path.is_file():
@@ -126,8 +147,9 @@ class NanoDet(OpenVocabularyDetector):
                 "folder and give the path of the .param."
             )
         if path.suffix == GRAPH_SUFFIX:
-            tensors = read_ncnn(path, self._fitting(class_embeddings(text_bank)), self)
-            what = "NanoDet-m 416 of ncnn, 80 COCO classes expressed in text space"
+            names = self.spec.fitted_names
+            tensors = read_ncnn(path, self._fitting(class_embeddings(text_bank, names)), self, names)
+            what = f"NanoDet-m 416 of ncnn, {len(names)} COCO classes expressed in text space"
         else:
             tensors, what = dict(read_weights(path).tensors), "NanoDet-m, own keys"
         expected = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}

@@ -9,7 +9,7 @@ Shape letters: K classes, D embedding, C channels, X bins of four sides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -24,8 +24,8 @@ from crqat_pipeline.structures.vocabulary import TextBank
 GRAPH_SUFFIX, NUMBERS_SUFFIX = ".param", ".bin"
 
 
-def class_embeddings(text_bank: TextBank | None) -> Tensor:
-    """(K, D): rows of the bank for the classes, in the order of the network's outputs.
+def class_embeddings(text_bank: TextBank | None, names: Sequence[str] = COCO_NAMES) -> Tensor:
+    """(K, D): rows of the bank for these classes, in their order.
 
     Raises WeightsRefused for a bank without some of the names.
     """
@@ -35,19 +35,20 @@ def class_embeddings(text_bank: TextBank | None) -> Tensor:
             "Load it in a run whose prompts are those of COCO."
         )
     row_of = {prompt: row for row, prompt in reversed(list(enumerate(text_bank.prompts)))}
-    missing = [name for name in COCO_NAMES if name not in row_of]
+    missing = [name for name in names if name not in row_of]
     if missing:
         raise WeightsRefused(
-            f"The prompts of the run must name the {len(COCO_NAMES)} classes that this detector knows; "
+            f"The prompts of the run must name the {len(names)} classes that this detector knows; "
             f"{len(missing)} are missing, such as {', '.join(map(repr, missing[:3]))}. Validate on COCO annotations "
             "with all categories."
         )
-    return text_bank.embeddings_KD[[row_of[name] for name in COCO_NAMES]]
+    return text_bank.embeddings_KD[[row_of[name] for name in names]]
 
 
-def read_ncnn(param: Path, text_KD: Tensor, network: nn.Module) -> dict[str, Tensor]:
+def read_ncnn(param: Path, text_KD: Tensor, network: nn.Module, names: Sequence[str] = COCO_NAMES) -> dict[str, Tensor]:
     """The state of `network` (backbone, neck and head of NanoDet, on any device) from the file and its .bin.
 
+    text_KD: embeddings of the classes `names`, which the text classifier is fitted on; the other classes are left out.
     Raises WeightsRefused for files of another network.
     """
     if param.suffix != GRAPH_SUFFIX:
@@ -57,18 +58,19 @@ def read_ncnn(param: Path, text_KD: Tensor, network: nn.Module) -> dict[str, Ten
     for part in ("backbone", "neck"):
         _fill(part, network.get_submodule(part), layers, state)
     state["backbone.stem.conv.weight"] = state["backbone.stem.conv.weight"].flip(1)
+    num_classes, columns = len(COCO_NAMES), [COCO_NAMES.index(name) for name in names]
     num_levels = len(list(network.get_submodule("head.levels").children()))
     for key in (f"head.levels.{level}" for level in range(num_levels)):
         _fill(f"{key}.tower", network.get_submodule(f"{key}.tower"), layers, state)
         last = _next(layers)
-        if len(last.bias) != len(text_KD) + 4 * NUM_BINS:
+        if len(last.bias) != num_classes + 4 * NUM_BINS:
             raise WeightsRefused(
-                f"{last.name} has {len(last.bias)} outputs; NanoDet-m has {len(text_KD)} classes and {4 * NUM_BINS} "
+                f"{last.name} has {len(last.bias)} outputs; NanoDet-m has {num_classes} classes and {4 * NUM_BINS} "
                 "bins. Give the published 416 px model of size m."
             )
-        weight_KC, bins_XC = last.weight[:, :, 0, 0].tensor_split([len(text_KD)])
-        bias_K, bins_X = last.bias.tensor_split([len(text_KD)])
-        classifier = to_text_classifier(weight_KC, bias_K, text_KD)
+        weight_KC, bins_XC = last.weight[:, :, 0, 0].tensor_split([num_classes])
+        bias_K, bins_X = last.bias.tensor_split([num_classes])
+        classifier = to_text_classifier(weight_KC[columns], bias_K[columns], text_KD)
         state |= {
             f"{key}.embedding.weight": classifier.weight_DC[:, :, None, None],
             f"{key}.embedding.bias": classifier.bias_D,

@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from crqat_pipeline.detectors.weights.outcome import WeightsRefused
-from crqat_pipeline.detectors.weights.resumable import fetch_resumable
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.folder_lock import locked_folder
+from crqat_pipeline.runtime.verified_download import WrongDigestError, fetch_verified
+from crqat_pipeline.runtime.verified_download import sha256_of as sha256_of
 
 CACHE_VARIABLE = "CRQAT_CACHE"
 SCHEMES = ("hf://", "https://", "http://")
@@ -78,12 +79,6 @@ def cached_file(source: str | Path, cache: Path | None = None) -> Path | None:
     return Path(address)
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _default_cache() -> Path:
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else Path.home() / ".cache" / "crqat"
@@ -132,14 +127,11 @@ def _from_web(url: str, cache: Path, expected: str | None) -> Path:
 
 def _fetch(url: str, partial: Path, target: Path, expected: str | None) -> None:
     try:
-        fetch_resumable(url, partial)
+        digest = fetch_verified(url, target, partial, expected)
+    except WrongDigestError as error:
+        raise WeightsRefused(f"{error} Correct the address or the digest.") from error
     except (OSError, ValueError) as error:  # ValueError: an address that the library cannot parse
         raise OSError(_manual_way(url, error, url)) from error
-    digest = sha256_of(partial)
-    if expected is not None and digest != expected:
-        partial.unlink()
-        raise WeightsRefused(f"{url} has sha256 {digest}, not {expected}. Correct the address or the digest.")
-    partial.replace(target)
     with atomic_path(_record_of(target)) as temporary:
         temporary.write_text(digest)
 

@@ -8,6 +8,7 @@ from typing import Any
 from crqat_pipeline.catalog_io.given import GIVEN
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.open_shapes import draw_layout
+from crqat_pipeline.detection_data.published import fetch_published, read_file_list
 from crqat_pipeline.recipes.data import check_data
 from crqat_pipeline.recipes.specs import FetchDataSpec
 
@@ -15,7 +16,12 @@ NUM_OUTPUTS = 7
 
 
 def make_or_accept(spec: FetchDataSpec) -> tuple[Any, ...]:
-    """Images and annotations of train, qat and val, then the LVIS-format annotations of val."""
+    """Images and annotations of train, qat and val, then the LVIS-format annotations of val.
+
+    Given files are fetched first where the environment offers that and nobody named a folder that holds them.
+    """
+    if spec.published is not None and spec.published.is_fetched:
+        fetch_published(read_file_list(spec.published.files), spec.published.folder)
     if spec.open_shapes is None:
         return (GIVEN,) * NUM_OUTPUTS
     layout = draw_layout(spec.open_shapes)

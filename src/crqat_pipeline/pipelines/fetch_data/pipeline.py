@@ -1,4 +1,4 @@
-"""Makes the embedded benchmark, or accepts the files given; then checks every image and annotation."""
+"""Makes the embedded benchmark, or fetches or accepts files; then checks every image and annotation."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from crqat_pipeline.runtime.progress import progress
 
 BLOCK_BYTES = 8 * 2**20
-TIMEOUT_S = 60
+TIMEOUT_S, PROBE_TIMEOUT_S = 60, 20
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)$")
 
 
@@ -35,12 +35,21 @@ def fetch_resumable(url: str, partial: Path) -> None:
         file.seek(0, 2)
         version, size = _first_block(url, file, version, record)
         rest = range(file.tell(), size, BLOCK_BYTES)
-        for offset in progress(rest, Path(urlsplit(url).path).name, unit="block"):
+        for offset in progress(rest, Path(urlsplit(url).path).name, unit="block") if rest else ():
             with _answer(url, offset, version) as answer:
                 if _span(answer) != (offset, size) or _version(answer.headers) != version:
                     raise OSError("the file on the server changed while it was fetched. Try again.")
                 _copy(answer, file)
     record.unlink(missing_ok=True)
+
+
+def check_reachable(url: str) -> None:
+    """Asks for the first byte. Raises OSError when the server, or this file on it, cannot be had."""
+    headers = {"Range": "bytes=0-0", "User-Agent": "crqat-pipeline"}
+    try:
+        _OPENER.open(urllib.request.Request(url, headers=headers), timeout=PROBE_TIMEOUT_S).close()
+    except HTTPException as error:
+        raise OSError(f"the connection ended early ({type(error).__name__}).") from error
 
 
 def _first_block(url: str, file: BinaryIO, version: str | None, record: Path) -> tuple[str | None, int]:
