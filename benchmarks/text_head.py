@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from crqat_nanodet.coco_names import COCO_NAMES
-from crqat_nanodet.detector import HEAD_MAPS, NanoDet, NanoDetSpec
+from crqat_nanodet.detector import NanoDet, NanoDetSpec
 from torch import Tensor
 from torch.nn import functional
 
@@ -79,11 +79,13 @@ def classifier(detector: NanoDet, texts_KD: Tensor) -> list[tuple[Tensor, Tensor
     ]
 
 
-def towers(detector: NanoDet, images_B3HW: Tensor) -> list[Tensor]:
-    """(B, N, C) per level: what the text head reads."""
-    maps = detector.neck(detector.backbone_features(images_B3HW))
+def keep_towers(detector: NanoDet) -> list[Tensor]:
+    """A list that every forward pass fills with what the text head reads, (B, N, C) per level."""
+    kept: list[Tensor] = []
     levels: list[Any] = list(detector.head.levels)
-    return [level.tower(maps[name]).flatten(2).transpose(1, 2) for name, level in zip(HEAD_MAPS, levels, strict=True)]
+    for level in levels:
+        level.tower.register_forward_hook(lambda _, __, x_BCHW: kept.append(x_BCHW.flatten(2).transpose(1, 2)))
+    return kept
 
 
 @torch.inference_mode()
@@ -94,11 +96,11 @@ def detect(
     exact, split = heads[EXACT], prepare_split(coco, keep_images_without_boxes=True)
     texts = {name: functional.normalize(one.text_bank.embeddings_KD, dim=1) for name, one in vocabularies.items()}
     matrices = {(name, head): classifier(heads[head], texts[name]) for name in texts for head in heads}
-    found = {key: Found() for key in matrices}
+    found, levels_BNC = {key: Found() for key in matrices}, keep_towers(exact)
     batches = evaluation_batches(split, ImageFolder(root), LoaderSpec(image_size_px=SIDE_PX, batch_size=BATCH))
     for batch in progress(batches, "detect", total=-(-len(split.images) // BATCH), unit="batch"):
+        levels_BNC.clear()
         boxes_BN4 = exact(batch.images_B3HW, next(iter(texts.values()))[:1]).boxes_BN4
-        levels_BNC = towers(exact, batch.images_B3HW)
         for key, matrix in matrices.items():
             parts = [x_BNC @ weight.T + bias for x_BNC, (weight, bias) in zip(levels_BNC, matrix, strict=True)]
             logits_BNK, kept = torch.cat(parts, dim=1), found[key]
@@ -120,29 +122,34 @@ def load(folder: Path, bank: EmbeddedVocabulary) -> dict[str, NanoDet]:
     return heads
 
 
+def splits_of(seed: int, vocabulary: str, truths: Mapping[str, Mapping[str, Any]]) -> dict[str, set[int]]:
+    """Category ids of the names held out in this draw, and of the others, in COCO or under LVIS names."""
+    coco_id = {category["name"]: int(category["id"]) for category in truths["coco"]["categories"]}
+    own = {number: number for number in coco_id.values()}
+    if vocabulary == "lvis":
+        own = lvis_categories_of(truths["coco"]["categories"], truths["lvis"]["categories"])
+    novel = {own[coco_id[name]] for name in held_out_names(seed) if coco_id[name] in own}
+    return {f"novel_{seed}": novel, f"seen_{seed}": set(own.values()) - novel}
+
+
 def rows(
     found: Mapping[tuple[str, str], Found],
-    heads: Mapping[str, NanoDet],
     vocabularies: Mapping[str, EmbeddedVocabulary],
     truths: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[dict[str, Any]]:
-    """One per vocabulary, draw and head (the exact map or the fitted one), in percent."""
-    coco_id = {category["name"]: category["id"] for category in truths["coco"]["categories"]}
-    lvis_id = lvis_categories_of(truths["coco"]["categories"], truths["lvis"]["categories"])
-    for vocabulary, seed in ((name, seed) for name in vocabularies for seed in SEEDS):
-        held_out = [coco_id[name] for name in heads[f"seed {seed}"].spec.held_out_names]
-        if vocabulary == "coco":
-            splits = {"novel": set(held_out), "seen": set(coco_id.values()) - set(held_out)}
-        else:
-            novel = {lvis_id[number] for number in held_out if number in lvis_id}
-            splits = {"novel": novel, "seen": set(lvis_id.values()) - novel}
-        for head in (EXACT, f"seed {seed}"):
-            table = found[vocabulary, head].table(vocabularies[vocabulary].vocabulary.category_ids)
-            result = evaluate(truths[vocabulary], table, vocabulary, "fast", splits)
-            values = {name: round(100 * result.metrics[name], 2) for name in FIGURES}
-            of_names = {
-                one.name: round(100 * one.ap, 1) for one in result.per_category if one.category_id in splits["novel"]
-            }
+    """One per vocabulary, head and draw, in percent; the exact map is scored on the names of every draw."""
+    for (vocabulary, head), one in found.items():
+        seeds = [seed for seed in SEEDS if head in (EXACT, f"seed {seed}")]
+        splits = {name: ids for seed in seeds for name, ids in splits_of(seed, vocabulary, truths).items()}
+        table = one.table(vocabularies[vocabulary].vocabulary.category_ids)
+        result = evaluate(truths[vocabulary], table, vocabulary, "fast", splits)
+        for seed in seeds:
+            figures = {"AP": "AP", "AP_seen": f"AP_seen_{seed}", "AP_novel": f"AP_novel_{seed}"}
+            values = {name: round(100 * result.metrics[key], 2) for name, key in figures.items()}
+            novel = [
+                each for each in result.per_category if each.category_id in splits[f"novel_{seed}"] and each.ap > -1
+            ]
+            of_names = {each.name: round(100 * each.ap, 1) for each in novel}
             yield {"vocabulary": vocabulary, "seed": seed, "fitted": head != EXACT, **values, "of_names": of_names}
 
 
@@ -163,7 +170,7 @@ def main() -> None:
     heads = load(folder, vocabularies["coco"])
     vocabularies = {name: vocabularies[name] for name in arguments.vocabularies}
     made = []
-    for row in rows(detect(heads, vocabularies, coco, folder), heads, vocabularies, truths):
+    for row in rows(detect(heads, vocabularies, coco, folder), vocabularies, truths):
         print(json.dumps(row), flush=True)
         made.append(row)
     if arguments.out is not None:
