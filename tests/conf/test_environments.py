@@ -1,8 +1,11 @@
 """Every environment loads, and writes where it should."""
 
+from pathlib import Path
+
 import pytest
 from kedro.framework.project import pipelines
 
+from crqat_pipeline.detection_data.published import missing_in, read_file_list
 from crqat_pipeline.detectors import FAMILIES
 from crqat_pipeline.own_data.files import is_made_here
 from tests.support.dvc_agreement import load_catalog, stage_pipelines
@@ -104,6 +107,31 @@ def test_the_environment_of_photographs_takes_another_detector_and_folder_by_par
         "/elsewhere/text/coco_clip_vit_b32.npy",
         "/elsewhere/text/lvis_v1_clip_vit_b32.npy",
     }
+
+
+def test_the_environment_of_photographs_fetches_all_that_it_reads(project, monkeypatch):
+    monkeypatch.chdir(project)
+    catalog = load_catalog(project, "photos")
+    published = catalog.load("params:fetch_data").published
+    files = read_file_list(project / published.files)
+    given = [name for name in pipelines["crqat_full"].datasets() if getattr(catalog.get(name), "given", False)]
+    encoders = catalog.load("params:data_prep").text_encoders
+    read = [catalog.get(name).path for name in given]
+    read += [path for name in ("coco_clip", "lvis_clip") for path in (encoders[name].embeddings, encoders[name].names)]
+    read.append(Path(catalog.load("params:teacher").weights))
+    assert published.is_fetched
+    assert [path for path in read if not files.promises(path, published.folder)] == []
+    own = load_catalog(project, "photos", {"photos": "/elsewhere"}).load("params:fetch_data").published
+    assert (own.given, own.is_fetched) == (Path("/elsewhere"), False)
+
+
+def test_the_listed_digests_are_those_of_the_files(project):
+    data = project.parent / "shared" / "data"
+    if not data.is_dir():
+        pytest.skip("no ../shared/data beside the repository")
+    files = read_file_list(project / "conf" / "photos" / "published_files.json")
+    absent = [file.path for _, file in missing_in(files, data).files]
+    assert absent == ["downloads/annotations_trainval2017.zip"], "that is what annotations would be made of"
 
 
 @pytest.mark.parametrize("env", PAPER_SCALE)

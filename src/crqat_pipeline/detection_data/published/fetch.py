@@ -118,10 +118,11 @@ def fetch_published(files: PublishedFiles, folder: Path) -> int:
                 faults.append(f"{file.path}: {_reason(error)}")
                 in_a_row += 1
                 if in_a_row == FAILURES_IN_A_ROW:
-                    faults.append("several in a row failed; the others were not tried")
                     break
         if faults:
-            raise _error(f"{len(faults)} of {len(missing.files)} published files could not be fetched", faults, folder)
+            untried = "; after several in a row the others were not tried" if in_a_row == FAILURES_IN_A_ROW else ""
+            what = f"{len(faults)} of {len(missing.files)} published files could not be fetched{untried}"
+            raise _error(what, faults, folder)
         for one in missing.made:
             logger.info("Making %s", folder / one.path)
             make(one, files, folder)

@@ -108,8 +108,9 @@ class PublishedFiles(_Section):
 
     def promises(self, path: Path, folder: Path) -> bool:
         """Whether fetching into `folder` puts something at this path, or below it."""
-        ends = [folder / file.path for _, file in self.all_files()] + [folder / one.path for one in self.made]
-        return any(path == end or path in end.parents for end in ends)
+        root, wanted = folder.absolute(), path.absolute()
+        ends = [root / file.path for _, file in self.all_files()] + [root / one.path for one in self.made]
+        return any(wanted == end or wanted in end.parents for end in ends)
 
 
 def read_file_list(path: Path) -> PublishedFiles:
