@@ -109,7 +109,8 @@ def test_the_environment_of_photographs_takes_another_detector_and_folder_by_par
     }
 
 
-def test_the_environment_of_photographs_fetches_all_that_it_reads(project, monkeypatch):
+def test_the_environment_of_photographs_fetches_all_that_it_reads(project, tmp_path, monkeypatch):
+    put_on_path(project / "examples" / "nanodet", tmp_path / "site", monkeypatch)
     monkeypatch.chdir(project)
     catalog = load_catalog(project, "photos")
     published = catalog.load("params:fetch_data").published
