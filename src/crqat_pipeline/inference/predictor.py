@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crqat_pipeline.detection_data.letterbox import check_side, letterbox
+from crqat_pipeline.detection_data.rectangle import InputSize, check_input, fit
 from crqat_pipeline.detectors import OpenVocabularyDetector
 from crqat_pipeline.inference.image_source import ImageSource, open_image
 from crqat_pipeline.inference.model_file import open_model
@@ -36,13 +36,13 @@ class Predictor:
         self,
         model: Runnable,
         *,
-        image_size_px: int | None = None,
+        image_size_px: InputSize | None = None,
         vocabularies: Mapping[str, Path] | None = None,
         text_encoder: TextEncoder | None = None,
     ) -> None:
-        """image_size_px: side of the square input; default: what the model records, else 640. See `load`."""
+        """image_size_px: of the input; default: what the model records, else 640. See `load`."""
         size = image_size_px or model.facts.image_size_px or DEFAULT_IMAGE_SIZE_PX
-        check_side(size, model.facts.size_divisor_px)
+        check_input(size, model.facts.size_divisor_px)
         self._model, self.image_size_px = model, size
         self._resolver = PromptResolver(model.facts, vocabularies, text_encoder)
 
@@ -51,7 +51,7 @@ class Predictor:
         cls,
         source: str | Path | Checkpoint | OpenVocabularyDetector | PackedModel | Runnable,
         *,
-        image_size_px: int | None = None,
+        image_size_px: InputSize | None = None,
         vocabularies: Mapping[str, Path] | None = None,
         text_encoder: TextEncoder | None = None,
         device: torch.device | str = "cpu",
@@ -127,7 +127,7 @@ class Predictor:
     def _predict_batch(
         self, images: Sequence[ImageSource], bank: TextBank, score_threshold: float, max_detections: int
     ) -> list[Detections]:
-        fitted = [letterbox(open_image(image), self.image_size_px) for image in images]
+        fitted = [fit(open_image(image), self.image_size_px) for image in images]
         pixels = np.stack([np.asarray(image).transpose(2, 0, 1) for image, _ in fitted])
         images_B3HW = torch.from_numpy(pixels).float().div_(255)
         found = self._model.detect(

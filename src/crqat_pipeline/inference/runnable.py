@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from crqat_pipeline.detection_data.rectangle import InputSize
 from crqat_pipeline.structures.output import Detections
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -21,7 +22,7 @@ class ModelFacts:
 
     form: such as "packed int4". size_divisor_px: sides of the input are multiples of it. text_bank: prompts that came
     with the model. text_encoder: name and options of the encoder it was trained with (a row of TEXT_ENCODERS), if
-    recorded. image_size_px: side of the square input it was trained or exported for. fixed_prompts: the only prompts of
+    recorded. image_size_px: of the input it was trained or exported for. fixed_prompts: the only prompts of
     a model with a folded vocabulary.
     """
 
@@ -30,7 +31,7 @@ class ModelFacts:
     size_divisor_px: int
     text_bank: TextBank | None = None
     text_encoder: Mapping[str, Any] | None = None
-    image_size_px: int | None = None
+    image_size_px: InputSize | None = None
     fixed_prompts: tuple[str, ...] | None = None
 
 
