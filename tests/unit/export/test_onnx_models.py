@@ -181,3 +181,38 @@ def test_per_channel_activations_are_refused_with_the_way_out():
     spec = minmax_spec(granularity="Ch-Ch-H", deployment="simulation")
     with pytest.raises(ValueError, match="one step for its whole input"):
         build_onnx(small_student(spec), OnnxSpec(form="fast"))
+
+
+def test_the_best_regions_come_in_fixed_shapes():
+    detector = small_detector()
+    images, texts = small_inputs(2)
+    outputs = ["scores", "boxes", "top_scores", "top_labels", "top_boxes"]
+    got = ran(build_onnx(detector, OnnxSpec(form="fp32", top_regions=5)), images, texts, outputs)
+    best_BN = got["scores"].max(2)
+    order_BT = np.argsort(-best_BN, axis=1, kind="stable")[:, :5]
+    np.testing.assert_array_equal(got["top_scores"], np.take_along_axis(best_BN, order_BT, 1))
+    np.testing.assert_array_equal(got["top_labels"], np.take_along_axis(got["scores"].argmax(2), order_BT, 1))
+    np.testing.assert_array_equal(got["top_boxes"], np.take_along_axis(got["boxes"], order_BT[:, :, None], 1))
+    all_of_them = ran(build_onnx(detector, OnnxSpec(form="fp32", top_regions=99_999)), images, texts, ["top_scores"])
+    assert all_of_them["top_scores"].shape == best_BN.shape
+
+
+@pytest.mark.parametrize("form", ["fast", "fp32"])
+def test_another_opset_gives_the_same_numbers(form):
+    student = small_student(minmax_spec(pre_activation_bits=8))
+    images, texts = small_inputs()
+    expected = ran(build_onnx(student, OnnxSpec(form=form)), images, texts)
+    for opset in (18, 20, 23):
+        model = build_onnx(student, OnnxSpec(form=form, opset=opset))
+        assert model.opset_import[0].version == opset
+        got = ran(model, images, texts)
+        for name in OUTPUTS:
+            np.testing.assert_array_equal(got[name], expected[name])
+
+
+def test_an_opset_without_4_bit_types_is_refused_for_the_form_that_states_them():
+    student = small_student(minmax_spec())
+    with pytest.raises(ValueError, match=r"form 'spec' needs opset 21.*got 18"):
+        build_onnx(student, OnnxSpec(form="spec", opset=18))
+    with pytest.raises(ValueError, match="names in the file"):
+        build_onnx(student, OnnxSpec(has_fixed_vocabulary=True, has_text_bank=False))

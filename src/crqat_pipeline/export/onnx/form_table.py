@@ -17,7 +17,8 @@ class Form:
     has_byte_activations: codes travel as uint8 with a Clip to their bits, which integer kernels understand; else
     as UINT4, the plain statement of the numerics. is_symmetric: int8 with zero point 0 for weights and activations, a
     float Clip before. has_pre_activation: keep the quantizer before the activation function. uses_contrib_ops: may use
-    onnxruntime's own operators.
+    onnxruntime's own operators. fast_in: runtimes that compute on its integers; empty where none is meant to.
+    opset: what it is written in; least_opset: the oldest that it can be written in.
     """
 
     purpose: str
@@ -26,22 +27,33 @@ class Form:
     has_pre_activation: bool = True
     is_symmetric: bool = False
     uses_contrib_ops: bool = False
+    fast_in: tuple[str, ...] = ()
     opset: int = 21
+    least_opset: int = 18
 
 
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         "fast": Form(
-            "onnxruntime: int4 weights in the file, convolutions fused to integer kernels", uses_contrib_ops=True
+            "onnxruntime and OpenVINO: int4 weights in the file, convolutions fused to integer kernels",
+            uses_contrib_ops=True,
+            fast_in=("onnxruntime", "openvino"),
         ),
         "spec": Form(
-            "the reference of the numerics for conversion tools; runs in floating point", has_byte_activations=False
+            "the reference of the numerics for conversion tools; runs in floating point",
+            has_byte_activations=False,
+            least_opset=21,
         ),
-        "openvino": Form("OpenVINO: as fast, without the pre-activation quantizer", has_pre_activation=False),
+        "openvino": Form(
+            "OpenVINO alone: as fast, without the pre-activation quantizer; onnxruntime runs it slower than fp32",
+            has_pre_activation=False,
+            fast_in=("openvino",),
+        ),
         "tensorrt": Form(
             "TensorRT (not run there yet): int8 Q/DQ without zero points, no 4-bit types, opset 18",
             has_byte_activations=False,
             is_symmetric=True,
+            fast_in=("tensorrt",),
             opset=18,
         ),
         "fp32": Form("the network without its quantizers, for comparison", is_quantized=False),

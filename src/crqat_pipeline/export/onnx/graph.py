@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from crqat_pipeline.quantization import pack_codes
@@ -13,8 +14,8 @@ from crqat_pipeline.quantization import pack_codes
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-OPSET = 21
-IR_VERSIONS = {18: 8, 21: 10}
+OPSET = INT4_OPSET = 21
+IR_VERSIONS = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}
 """The oldest version of the file format that knows each opset."""
 MICROSOFT = "com.microsoft"
 PRODUCER = "crqat-pipeline"
@@ -55,8 +56,11 @@ class OnnxGraph:
         return self._store(numpy_helper.from_array(np.ascontiguousarray(array), self._fresh(name)))
 
     def int4_constant(self, codes: Tensor, name: str, *, is_signed: bool) -> str:
-        """A tensor of 4-bit integers, two per byte, low nibble first."""
+        """A tensor of 4-bit integers, two per byte, low nibble first; bytes before opset 21, which has no such type."""
         from onnx import TensorProto, helper
+
+        if self._opset < INT4_OPSET:
+            return self.constant(codes.to(torch.int8 if is_signed else torch.uint8), name)
 
         data = pack_codes(codes.reshape(1, -1), 4).numpy().tobytes()
         kind = TensorProto.INT4 if is_signed else TensorProto.UINT4

@@ -17,6 +17,7 @@ from crqat_pipeline.export.onnx.spec import OnnxSpec
 from crqat_pipeline.export.onnx.supported import has_emitters
 from crqat_pipeline.export.onnx.suppression import add_nms
 from crqat_pipeline.export.onnx.table import EMITTERS
+from crqat_pipeline.export.onnx.top_regions import add_top_regions
 from crqat_pipeline.export.onnx.traced.detector import traced_detector
 from crqat_pipeline.export.onnx.traced.tracing import Sizes
 from crqat_pipeline.model_files.headers import ExporterFacts
@@ -37,7 +38,8 @@ def build_onnx(
     """The checked model. Inputs: images (B, 3, H, W) float32 RGB in [0, 1] and text_embeddings (K, D) float32.
 
     Outputs: boxes (B, N, 4) pixel xyxy, scores (B, N, K) in [0, 1], embeddings (B, N, D); with suppression in the graph
-    also detection_images, detection_labels, detection_scores (M,) and detection_boxes (M, 4), best first. Weights come
+    also detection_images, detection_labels, detection_scores (M,) and detection_boxes (M, 4), best first; with the best
+    regions also top_labels, top_scores (B, T) and top_boxes (B, T, 4). Weights come
     from the stored integers of the quantizers that are switched on. A detector without emitters is traced. Raises
     ValueError for a block or operator that nobody writes, a size that does not fit, or a fixed vocabulary without a
     text bank.
@@ -46,8 +48,13 @@ def build_onnx(
 
     form_name = chosen_form(detector, spec.form)
     form = look_up(FORMS, form_name, "ONNX form")
+    if spec.opset is not None and spec.opset < form.least_opset:
+        raise ValueError(
+            f"The form {form_name!r} needs opset {form.least_opset} or newer for its types; got {spec.opset}. Leave it "
+            "out, or take another form."
+        )
     _check(detector, spec, text_bank)
-    graph = OnnxGraph(form.opset)
+    graph = OnnxGraph(spec.opset or form.opset)
     batch = spec.batch_size or "batch"
     height, width = spec.image_size_px or ("height", "width")
     images = graph.input(IMAGES, (batch, 3, height, width), TensorProto.FLOAT)
@@ -76,6 +83,8 @@ def build_onnx(
                 "Leave it out, or give nms_iou as well."
             )
         add_nms(graph, tensors.boxes, scores, iou, spec.score_threshold, spec.nms_max_detections)
+    if spec.top_regions is not None:
+        add_top_regions(graph, tensors.boxes, scores, spec.top_regions, batch)
     if spec.has_embeddings:
         length: int | str = detector.embedding_dim if has_emitters(detector) else "length"
         graph.output(tensors.region_embeddings, "embeddings", (batch, "regions", length), TensorProto.FLOAT)
@@ -89,7 +98,7 @@ def build_onnx(
         max_candidates=detector.selection.max_candidates,
         images="float32 RGB in [0, 1], (B, 3, H, W), letterboxed with grey 114",
         boxes="pixel xyxy of the input image",
-        text_bank=None if text_bank is None else bank_facts(text_bank),
+        text_bank=bank_facts(text_bank) if text_bank is not None and spec.has_text_bank else None,
         taps={name: (tap.tensor, tap.kind) for name, tap in emission.taps.items()},
         wide_layers=tuple(emission.wide_layers),
         wide_weights="uint8",
@@ -99,6 +108,8 @@ def build_onnx(
 
 
 def _check(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank | None) -> None:
+    if spec.has_fixed_vocabulary and not spec.has_text_bank:
+        raise ValueError("A fixed vocabulary needs its names in the file; got has_text_bank=false. Leave it out.")
     if spec.has_fixed_vocabulary and text_bank is None:
         raise ValueError("A fixed vocabulary needs its text bank; got none. Pass text_bank, or keep text as an input.")
     if text_bank is not None and text_bank.embeddings_KD.shape[1] != detector.embedding_dim:

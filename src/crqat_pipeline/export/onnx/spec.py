@@ -15,6 +15,9 @@ class OnnxSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     form: FormName = Field("auto", description="Row of FORMS; auto: the one that fits how the detector was trained")
+    opset: int | None = Field(
+        None, ge=18, le=23, description="Version of ONNX; none: the form's own. Below 21 4-bit weights take a byte"
+    )
     batch_size: int | None = Field(None, ge=1, le=10_000, description="Images per call; free when absent")
     image_size_px: tuple[int, int] | None = Field(
         None, description="Height and width in pixels, multiples of the detector's size divisor; free when absent"
@@ -22,8 +25,15 @@ class OnnxSpec(BaseModel):
     has_fixed_vocabulary: bool = Field(
         False, description="Store the text bank in the graph in place of the input text_embeddings"
     )
+    has_text_bank: bool = Field(True, description="Store the prompts and their embeddings in the file's metadata")
     has_embeddings: bool = Field(True, description="Output the region embeddings (B, N, D) as well")
     score_threshold: float = Field(0.001, ge=0, lt=1, description="Stored for users of the file; a probability")
+    top_regions: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Add the best regions of each image, so many, with their best prompt: fixed shapes, not suppressed",
+    )
     nms_iou: float | None = Field(
         None, gt=0, le=1, description="Of nms in the graph and of users of the file; none: the detector's own"
     )

@@ -11,20 +11,28 @@ from typing import Any
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.model import build_onnx
 from crqat_pipeline.export.onnx.spec import OnnxSpec
-from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, parse_onnx_facts, signed
+from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, signed
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank
 
 
 @dataclass(frozen=True)
 class OnnxReport:
-    """file_bytes and sha256 of the whole file; form: row of FORMS; num_wide_layers: see Emission."""
+    """file_bytes and sha256 of the whole file; facts: what it says of itself, its form (row of FORMS) among it."""
 
     path: Path
-    form: str
+    facts: OnnxFacts
     file_bytes: int
     sha256: str
-    num_wide_layers: int
+
+    @property
+    def form(self) -> str:
+        return self.facts.form
+
+    @property
+    def num_wide_layers(self) -> int:
+        """Layers whose sums old CPUs saturate (see Emission)."""
+        return len(self.facts.wide_layers)
 
 
 def write_onnx(
@@ -47,4 +55,4 @@ def write_onnx(
         temporary.write_bytes(content)
     facts = parse_onnx_facts({entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY], path)
     checksum = hashlib.sha256(content).hexdigest()
-    return OnnxReport(path, facts.form, len(content), checksum, len(facts.wide_layers))
+    return OnnxReport(path, facts, len(content), checksum)
