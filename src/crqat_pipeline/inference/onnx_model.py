@@ -10,12 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from crqat_pipeline.detection_data.rectangle import InputSize
 from crqat_pipeline.detectors.common.selection import SelectionSpec, select_detections
 from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.graph import IMAGES
+from crqat_pipeline.export.onnx.runtime import runtime_for
 from crqat_pipeline.inference.onnx_graph import check_graph
 from crqat_pipeline.inference.onnx_session import AUTOMATIC, open_session
 from crqat_pipeline.inference.runnable import ModelFacts, check_answer
+from crqat_pipeline.inference.runtime_fit import warn_of_runtime
 from crqat_pipeline.inference.saturation import warn_of_saturation
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, verify
 from crqat_pipeline.runtime.lookup import look_up
@@ -30,10 +33,12 @@ class OnnxModel:
     def __init__(self, path: Path, runtime: str = AUTOMATIC, num_threads: int | None = None) -> None:
         """runtime: "onnxruntime", "openvino", or "auto" by form. Raises ValueError for a file that does not open or
         that this project did not export."""
-        facts, height = _facts(path)
+        facts, fixed_px = _facts(path)
         bank = facts.bank
         if facts.wide_layers and facts.wide_weights != "uint8":
             warn_of_saturation(path, len(facts.wide_layers))
+        runtime = runtime_for(facts.form) if runtime == AUTOMATIC else runtime
+        warn_of_runtime(path, facts, runtime)
         self._run = open_session(path, runtime, facts.form, num_threads)
         self._selection = SelectionSpec(max_candidates=facts.max_candidates, nms_iou=facts.nms_iou)
         self.facts = ModelFacts(
@@ -42,7 +47,7 @@ class OnnxModel:
             size_divisor_px=facts.size_divisor_px,
             text_bank=bank,
             text_encoder=facts.extra.encoder_row,
-            image_size_px=height or facts.extra.image_size_px,
+            image_size_px=fixed_px or facts.extra.image_size_px,
             fixed_prompts=bank.prompts if facts.has_fixed_vocabulary and bank is not None else None,
         )
 
@@ -66,8 +71,8 @@ def to_logits(scores: Tensor) -> Tensor:
     return scores.clamp(max=HIGHEST_SCORE).logit()
 
 
-def _facts(path: Path) -> tuple[OnnxFacts, int]:
-    """The metadata of a file, and the height of its input in pixels, 0 where it is free."""
+def _facts(path: Path) -> tuple[OnnxFacts, InputSize | None]:
+    """The metadata of a file, and the size of its input in pixels, None where it is free."""
     try:
         import onnx
     except ImportError as error:
@@ -86,5 +91,8 @@ def _facts(path: Path) -> tuple[OnnxFacts, int]:
     verify(content, facts, path)
     look_up(FORMS, facts.form, "ONNX form")
     check_graph(model, has_text_input=not facts.has_fixed_vocabulary, path=path)
-    height = next(each for each in model.graph.input if each.name == IMAGES).type.tensor_type.shape.dim[2].dim_value
-    return facts, height
+    axes = next(each for each in model.graph.input if each.name == IMAGES).type.tensor_type.shape.dim
+    height, width = axes[2].dim_value, axes[3].dim_value
+    if not (height and width):
+        return facts, None
+    return facts, height if height == width else (height, width)

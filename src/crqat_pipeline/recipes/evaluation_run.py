@@ -23,8 +23,8 @@ from crqat_pipeline.structures.vocabulary import Vocabulary
 PROTOCOL = {"coco": "coco", "lvis": "lvis", "train": "coco"}
 """Benchmark -> protocol of its figures."""
 
-LARGEST_AP_DIFFERENCE = 0.001
-"""Between the student and a file made of it: 0.1 points."""
+LARGEST_AP_DIFFERENCE = 0.003
+"""Between the student and a file made of it: 0.3 points. The graph may round once more per layer than the student."""
 
 Facts = dict[str, Any]
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def results_from_json(document: Facts) -> Results:
 def summarize(results: Results, facts: Facts, forms: Forms) -> Facts:
     """form -> benchmark -> the figures that could be measured, with size, cost and distance to the teacher.
 
-    Files made of the student also get `ap_difference_to_student` (of COCO AP); over 0.1 points are warned of.
+    Files made of the student also get `ap_difference_to_student` (of COCO AP); over 0.3 points are warned of.
     """
     metrics: Facts = {}
     for form, by_name in results.items():
@@ -127,7 +127,7 @@ def summarize(results: Results, facts: Facts, forms: Forms) -> Facts:
         metrics[form]["ap_difference_to_student"] = difference
         if abs(difference) > LARGEST_AP_DIFFERENCE:
             logger.warning(
-                "The AP of %s should be its student's to 0.1 points; it differs by %+.2f. Look at int4_export_metrics.",
+                "The AP of %s should be its student's to 0.3 points; it differs by %+.2f. Look at int4_export_metrics.",
                 forms.labels[form],
                 100 * difference,
             )

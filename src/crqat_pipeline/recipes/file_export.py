@@ -6,57 +6,33 @@ Shape letters: B images, 3 RGB, H W pixels.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from crqat_pipeline.detection_data.letterbox import check_side, letterbox
 from crqat_pipeline.detection_data.open_shapes import OpenShapesSpec, render_file
-from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.detection_data.rectangle import InputSize, check_input, fit, sides_of
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
 from crqat_pipeline.export.onnx.fitting_form import check_form, chosen_form, has_pre_activation
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.supported import check_declared, has_emitters
-from crqat_pipeline.export.pre_activation import with_pre_activation
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx, write_verified_onnx
 from crqat_pipeline.inference.image_files import expand, is_image
 from crqat_pipeline.inference.image_source import open_image
 from crqat_pipeline.model_files.checkpoint_file import read_checkpoint, text_bank_of
-from crqat_pipeline.model_files.detector_row import DetectorRow
 from crqat_pipeline.model_files.kind import ONNX, PACKED, kind_of
 from crqat_pipeline.model_files.opening import naming
 from crqat_pipeline.model_files.packed import read_packed
 from crqat_pipeline.model_files.rebuilding import rebuild
-from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.structures.vocabulary import TextBank
+from crqat_pipeline.recipes.exportable import ExportableModel, calibrated_outputs, of_packed
 
-DEFAULT_IMAGE_SIZE_PX = 640
 SMALLEST_SCENE_PX, LARGEST_SCENE_PX = 128, 1024
 BATCH_SIZE = 4
-
-
-@dataclass(frozen=True)
-class ExportableModel:
-    """A detector in eval mode, its quantizers as they were. row and quantization: what it is built from (None: full
-    precision). extra: facts that go into the file."""
-
-    detector: OpenVocabularyDetector
-    row: DetectorRow
-    quantization: QuantSpec | None
-    text_bank: TextBank | None
-    extra: Mapping[str, Any]
-
-    @property
-    def image_size_px(self) -> int:
-        """Side of the square input it was made for, else 640."""
-        return int(self.extra.get("image_size_px") or DEFAULT_IMAGE_SIZE_PX)
 
 
 def open_for_export(path: Path) -> ExportableModel:
@@ -68,10 +44,7 @@ def open_for_export(path: Path) -> ExportableModel:
         if kind == ONNX:
             raise ValueError(f"{path} is an ONNX graph already. Export from the packed file or the checkpoint.")
         if kind == PACKED:
-            packed = read_packed(path)
-            return ExportableModel(
-                packed.build(), packed.header.detector, packed.as_stored, packed.text_bank, packed.extra
-            )
+            return of_packed(read_packed(path))
         checkpoint = read_checkpoint(path)
         known = ("stage", "seed", "image_size_px", "text_encoder")
         extra = {key: checkpoint.metadata[key] for key in known if key in checkpoint.metadata}
@@ -79,7 +52,9 @@ def open_for_export(path: Path) -> ExportableModel:
         return ExportableModel(rebuilt.detector, rebuilt.row, rebuilt.quantization, text_bank_of(checkpoint), extra)
 
 
-def with_integer_outputs(model: ExportableModel, images: Iterable[Image.Image], image_size_px: int) -> ExportableModel:
+def with_integer_outputs(
+    model: ExportableModel, images: Iterable[Image.Image], image_size_px: InputSize
+) -> ExportableModel:
     """The same student with 8-bit pre-activation quantizers calibrated on the images, for the form fast.
 
     Raises ValueError for a full-precision model, one that has such quantizers, one without prompts to calibrate on,
@@ -94,21 +69,11 @@ def with_integer_outputs(model: ExportableModel, images: Iterable[Image.Image], 
         )
     if model.text_bank is None:
         raise ValueError("A detector is calibrated on prompts, and this model came without. Give a text bank.")
-    texts_KD = model.text_bank.embeddings_KD.float()
-    batches = ((images_B3HW, texts_KD) for images_B3HW in image_batches(images, image_size_px, BATCH_SIZE))
-    student, quantization = with_pre_activation(
-        model.detector,
-        batches,
-        detector_name=model.row.name,
-        detector_options=model.row.options,
-        quantization=model.quantization,
-    )
-    extra = {**model.extra, "pre_activation": "calibrated after training"}
-    return replace(model, detector=student, quantization=quantization, extra=extra)
+    return calibrated_outputs(model, image_batches(images, image_size_px, BATCH_SIZE))
 
 
 def export_file(
-    model: ExportableModel, out: Path, spec: OnnxSpec, images: Iterable[Image.Image], image_size_px: int
+    model: ExportableModel, out: Path, spec: OnnxSpec, images: Iterable[Image.Image], image_size_px: InputSize
 ) -> VerifiedOnnx:
     """Write `out` once it is proved on the images. The fast form of a student is that of the student aligned in place.
 
@@ -119,12 +84,19 @@ def export_file(
     form = chosen_form(detector, spec.form)
     check_declared(detector, spec)
     check_form(detector, form)
-    check_side(image_size_px, detector.size_divisor)
+    check_input(image_size_px, detector.size_divisor)
     if form == "fast" and has_pre_activation(detector):
         align_biases(detector)
     batches = image_batches(images, image_size_px, spec.batch_size or BATCH_SIZE, is_fixed=spec.batch_size is not None)
-    extra = {**model.extra, "image_size_px": image_size_px}
+    extra = {key: value for key, value in model.extra.items() if key != "image_size_px"}
+    if isinstance(image_size_px, int):  # a rectangle is known from the graph
+        extra["image_size_px"] = image_size_px
     return write_verified_onnx(out, detector, batches, spec, text_bank=model.text_bank, extra_metadata=extra)
+
+
+def proof_images(folder: Path | None, image_size_px: InputSize, count: int) -> Iterator[Image.Image]:
+    """Of the folder, or drawn ones without."""
+    return drawn_images(image_size_px, count) if folder is None else folder_images(folder, count)
 
 
 def folder_images(folder: Path, limit: int) -> Iterator[Image.Image]:
@@ -135,19 +107,19 @@ def folder_images(folder: Path, limit: int) -> Iterator[Image.Image]:
     return (open_image(file) for file in files[:limit])
 
 
-def drawn_images(image_size_px: int, count: int) -> Iterator[Image.Image]:
+def drawn_images(image_size_px: InputSize, count: int) -> Iterator[Image.Image]:
     """Scenes of the embedded benchmark, for a model whose images are not at hand."""
-    side_px = max(SMALLEST_SCENE_PX, min(image_size_px, LARGEST_SCENE_PX))
+    side_px = max(SMALLEST_SCENE_PX, min(*sides_of(image_size_px), LARGEST_SCENE_PX))
     spec = OpenShapesSpec(num_val_images=count, image_size_px=side_px)
     return (render_file(spec, "val", f"{index:06d}.jpg") for index in range(count))
 
 
 def image_batches(
-    images: Iterable[Image.Image], size_px: int, batch_size: int, *, is_fixed: bool = False
+    images: Iterable[Image.Image], size_px: InputSize, batch_size: int, *, is_fixed: bool = False
 ) -> Iterator[Tensor]:
     """Letterboxed (B, 3, H, W) in [0, 1]; is_fixed leaves out a smaller last batch."""
     source = iter(images)
     while chunk := list(itertools.islice(source, batch_size)):
         if len(chunk) == batch_size or not is_fixed:
-            pixels = [np.asarray(letterbox(image, size_px)[0]).transpose(2, 0, 1) for image in chunk]
+            pixels = [np.asarray(fit(image, size_px)[0]).transpose(2, 0, 1) for image in chunk]
             yield torch.from_numpy(np.stack(pixels)).float().div_(255)

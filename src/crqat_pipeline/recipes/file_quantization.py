@@ -18,6 +18,7 @@ from crqat_pipeline.detection_data.letterbox import check_side
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec
+from crqat_pipeline.export.onnx.fitting_form import AUTOMATIC, lacks_pre_activation
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.supported import check_supported
 from crqat_pipeline.export.verified_onnx import VerifiedOnnx
@@ -30,13 +31,16 @@ from crqat_pipeline.model_files.packed import PackedReport, write_packed
 from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild
 from crqat_pipeline.model_files.text_bank_file import read_text_bank
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
-from crqat_pipeline.recipes.file_export import DEFAULT_IMAGE_SIZE_PX, export_file, image_batches, open_for_export
+from crqat_pipeline.recipes.exportable import DEFAULT_IMAGE_SIZE_PX
+from crqat_pipeline.recipes.file_export import export_file, image_batches, open_for_export, with_integer_outputs
 from crqat_pipeline.runtime.atomic import check_writable
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.structures.vocabulary import TextBank
 
 BATCH_SIZE = 8
 PROOF_IMAGES = 8
+OUTPUT_IMAGES = 64
+"""Of the calibration images, those that the graph's pre-activation quantizers take their range from."""
 BANK_OF_A_RUN = Path("05_model_input/text_bank.safetensors")
 logger = logging.getLogger(__name__)
 
@@ -102,8 +106,11 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
     )
     graph = None
     if request.onnx is not None:
-        proof = (open_image(file) for file in request.images[:PROOF_IMAGES])
         again = open_for_export(packed.path)
+        if request.onnx.form == AUTOMATIC and lacks_pre_activation(again.detector):
+            shown = (open_image(file) for file in request.images[:OUTPUT_IMAGES])
+            again = with_integer_outputs(again, shown, size_px)
+        proof = (open_image(file) for file in request.images[:PROOF_IMAGES])
         graph = export_file(again, request.out / f"{stem}.onnx", request.onnx, proof, size_px)
     return QuantizedFiles(packed, graph, len(request.images), size_px)
 

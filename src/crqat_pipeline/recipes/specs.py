@@ -159,6 +159,12 @@ class ExportSpec(_Spec):
 
     image_size_px: int = Field(ge=1, le=LARGEST_SIDE_PX, description="Side of the letterboxed input, in pixels")
     parity_images: int = Field(default=32, ge=1, description="Calibration images compared output by output")
+    pre_activation_images: int = Field(
+        default=64,
+        ge=0,
+        description="Calibration images that a student without pre-activation quantizers gets 8-bit ones from, for the "
+        "graph of form auto alone: integers in onnxruntime as in OpenVINO. 0: none, and the form is openvino",
+    )
     onnx: OnnxSpec | None = Field(default=None, description="The ONNX graph; null writes an empty file in its place")
 
     @model_validator(mode="after")

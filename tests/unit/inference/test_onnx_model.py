@@ -1,5 +1,6 @@
 import json
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.inference.onnx_session import open_session
 from crqat_pipeline.inference.saturation import is_saturating, self_test, warn_of_saturation
 from crqat_pipeline.structures.vocabulary import TextBank
+from tests.support.small_students import minmax_spec, small_student
 
 BANK = TextBank(("red lamp", "stray cat", "moon"), torch.randn(3, 64), "test", is_normalized=False)
 
@@ -76,6 +78,19 @@ def test_every_way_to_openvino_asks_for_float32(detector, tmp_path):
 def test_a_form_that_ends_openvino_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"openvino ends the whole process.*'spec'.*Use runtime='onnxruntime'"):
         open_session(tmp_path / "m.onnx", "openvino", "spec", None)
+
+
+def test_a_graph_in_a_runtime_that_is_slow_with_it_says_so(tmp_path):
+    path = tmp_path / "m.onnx"
+    plain, with_outputs = small_student(minmax_spec()), small_student(minmax_spec(pre_activation_bits=8))
+    for student, form, is_told in ((plain, "openvino", True), (plain, "fast", True), (with_outputs, "fast", False)):
+        write_onnx(path, student, OnnxSpec(form=form))
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            OnnxModel(path, "onnxruntime", num_threads=1)
+        texts = [str(each.message) for each in told if each.category is RuntimeWarning]
+        assert bool(texts) is is_told
+        assert all("slower than full precision. Use it in openvino, or export the form auto" in text for text in texts)
 
 
 def test_a_folded_vocabulary_and_size_come_from_the_file(detector, picture, tmp_path):

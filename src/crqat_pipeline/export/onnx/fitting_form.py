@@ -17,6 +17,12 @@ def has_pre_activation(detector: nn.Module) -> bool:
     return any(each.is_on for name, each in quantizers(detector) if name.rpartition(".")[2] == "output_quantizer")
 
 
+def lacks_pre_activation(detector: nn.Module) -> bool:
+    """Whether the detector could run on integers in onnxruntime as well if it had pre-activation quantizers."""
+    is_quantized = any(quantizer.is_on for _, quantizer in quantizers(detector))
+    return is_quantized and has_emitters(detector) and not has_pre_activation(detector)
+
+
 def chosen_form(detector: nn.Module, wish: FormName) -> str:
     """The row of FORMS for a wish; "auto": fast with pre-activation quantizers, openvino without, fp32 unquantized.
 
