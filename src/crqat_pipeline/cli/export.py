@@ -2,119 +2,175 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from crqat_pipeline.runtime.command_line import FiniteRange, refused
+from crqat_pipeline.runtime.sides import Sides
 
-FORMS = ("auto", "fast", "spec", "openvino", "tensorrt", "fp32")
+if TYPE_CHECKING:
+    from crqat_pipeline.recipes.exportable import ExportableModel
+
+AUTOMATIC, WEB = "auto", "web"
+FORMS = (AUTOMATIC, "fast", "spec", "openvino", "tensorrt", "fp32")
 CALIBRATION_IMAGES = 64
+WEB_THRESHOLD = 0.3
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command("export")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .onnx file to write.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The .onnx file to write; form web: the folder."
+)
 @click.option(
     "--form",
-    type=click.Choice(FORMS),
-    default="auto",
+    type=click.Choice((*FORMS, WEB)),
+    default=AUTOMATIC,
     show_default=True,
-    help="auto: fast with pre-activation quantizers, openvino without, fp32 unquantized. Opset 21; tensorrt: 18.",
+    help="auto: fast where there are pre-activation quantizers, or images to calibrate them on; openvino without; fp32 "
+    "unquantized. web: a folder with a page that detects in a browser.",
 )
 @click.option("--images", type=FOLDER, help="Images to prove the graph on [default: drawn scenes].")
 @click.option("--num-images", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many of them.")
-@click.option("--image-size", type=click.IntRange(1), default=None, help="Side of the input [default: the model's].")
+@click.option(
+    "--image-size", type=Sides(), default=None, help="Of the input; a rectangle is fixed [default: the model's side]."
+)
 @click.option("--vocabulary", type=click.Path(path_type=Path), help="Text bank to store [default: the model's own].")
 @click.option("--fixed-vocabulary", is_flag=True, help="Fold the text bank into the graph: images are its only input.")
 @click.option(
     "--static", is_flag=True, help="Batch of one and --image-size only, for runtimes that want static shapes."
 )
+@click.option("--batch", type=click.IntRange(1, 10_000), default=None, help="Images per call [default: any number].")
+@click.option("--opset", type=click.IntRange(18, 23), default=None, help="Of ONNX [default: 21; tensorrt: 18].")
 @click.option(
     "--nms", type=click.IntRange(1, 100_000), default=None, help="Suppression in the graph; so many per prompt at most."
 )
 @click.option(
     "--threshold",
     type=FiniteRange(0, 1, max_open=True),
-    default=0.001,
-    show_default=True,
-    help="Score, for --nms.",
+    default=None,
+    help="Score, for --nms and as the page's first [default: 0.001; web: 0.3].",
+)
+@click.option(
+    "--top", type=click.IntRange(1, 100_000), default=None, help="Only so many best regions per image, in fixed shapes."
 )
 @click.option(
     "--pre-activation-images",
     type=FOLDER,
     help="Calibrate 8-bit pre-activation quantizers on these, so that onnxruntime runs integers (form fast): for a "
-    "student trained without; costs about 0.1 AP.",
+    "student trained without; costs about 0.1 AP [forms auto and web: --images].",
 )
 @click.option("--no-embeddings", is_flag=True, help="Leave out the region embeddings: faster (docs/formats/onnx.md).")
-def command(
-    model: Path,
-    out: Path,
-    form: str,
-    images: Path | None,
-    num_images: int,
-    image_size: int | None,
-    vocabulary: Path | None,
-    fixed_vocabulary: bool,
-    static: bool,
-    nms: int | None,
-    threshold: float,
-    pre_activation_images: Path | None,
-    no_embeddings: bool,
-) -> None:
+@click.option("--runtime", type=FOLDER, help="Form web: folder with the package of onnxruntime-web [default: npm].")
+@click.option(
+    "--no-webgpu", is_flag=True, help="Form web of a full-precision model: without the runtime for GPUs (27 MB)."
+)
+def command(model: Path, out: Path, form: str, images: Path | None, num_images: int, **wishes: Any) -> None:
     """Write MODEL (packed int4 or checkpoint) as ONNX.
 
     The graph's integer codes are compared with the model's own, layer by layer; OUT appears only if they agree.
     """
-    if out.suffix != ".onnx":
+    if form != WEB and out.suffix != ".onnx":
         raise click.BadParameter(f"the name must end in .onnx; got {out.name}.", param_hint="--out")
     from dataclasses import replace
 
-    from crqat_pipeline.export.onnx import OnnxSpec
-    from crqat_pipeline.export.onnx.form_table import FORMS as ROWS
+    from crqat_pipeline.export.onnx.fitting_form import lacks_pre_activation
     from crqat_pipeline.export.onnx.requirements import require_onnx
-    from crqat_pipeline.inference.saturation import self_test
     from crqat_pipeline.model_files.text_bank_file import read_text_bank
-    from crqat_pipeline.recipes.file_export import (
-        drawn_images,
-        export_file,
-        folder_images,
-        open_for_export,
-        with_integer_outputs,
-    )
-    from crqat_pipeline.runtime.atomic import check_writable
+    from crqat_pipeline.recipes.file_export import folder_images, open_for_export, with_integer_outputs
 
     try:
         require_onnx()
-        check_writable(out, [model])
         opened = open_for_export(model)
-        if vocabulary is not None:
-            opened = replace(opened, text_bank=read_text_bank(vocabulary))
-        side_px = image_size or opened.image_size_px
-        spec = OnnxSpec.model_validate(
-            {
-                "form": form,
-                "batch_size": 1 if static else None,
-                "image_size_px": (side_px, side_px) if static else None,
-                "has_fixed_vocabulary": fixed_vocabulary,
-                "has_embeddings": not no_embeddings,
-                "score_threshold": threshold,
-                "nms_max_detections": nms,
-            }
-        )
-        if pre_activation_images is not None:
-            opened = with_integer_outputs(opened, folder_images(pre_activation_images, CALIBRATION_IMAGES), side_px)
-        chosen = drawn_images(side_px, num_images) if images is None else folder_images(images, num_images)
-        written = export_file(opened, out, spec, chosen, side_px)
+        if wishes["vocabulary"] is not None:
+            opened = replace(opened, text_bank=read_text_bank(wishes["vocabulary"]))
+        size_px = wishes["image_size"] or opened.image_size_px
+        calibrating = wishes["pre_activation_images"]
+        if calibrating is None and form in (AUTOMATIC, WEB) and lacks_pre_activation(opened.detector):
+            calibrating = images if opened.text_bank is not None else None
+        if calibrating is not None:
+            opened = with_integer_outputs(opened, folder_images(calibrating, CALIBRATION_IMAGES), size_px)
+            click.echo(f"pre-activations calibrated on {calibrating}: one rounding per layer more, about 0.1 AP less")
+        write = _write_folder if form == WEB else _write_graph
+        write(opened, [model], out, {**wishes, "form": form, "size_px": size_px}, images, num_images)
     except (ValueError, OSError) as error:
         raise refused(error) from error
+    if images is None:
+        click.echo("compared on drawn scenes; give --images FOLDER to compare on images of your own")
+
+
+def _write_graph(
+    opened: ExportableModel,
+    sources: list[Path],
+    out: Path,
+    wishes: Mapping[str, Any],
+    images: Path | None,
+    num_images: int,
+) -> None:
+    from crqat_pipeline.export.onnx import OnnxSpec
+    from crqat_pipeline.export.onnx.form_table import FORMS as ROWS
+    from crqat_pipeline.inference.saturation import self_test
+    from crqat_pipeline.recipes.file_export import export_file, proof_images
+    from crqat_pipeline.runtime.atomic import check_writable
+
+    check_writable(out, sources)
+    size_px = wishes["size_px"]
+    sides = (size_px, size_px) if isinstance(size_px, int) else size_px
+    is_fixed = wishes["static"] or not isinstance(size_px, int)
+    spec = OnnxSpec.model_validate(
+        {
+            "form": wishes["form"],
+            "opset": wishes["opset"],
+            "batch_size": wishes["batch"] or (1 if wishes["static"] else None),
+            "image_size_px": sides if is_fixed else None,
+            "has_fixed_vocabulary": wishes["fixed_vocabulary"],
+            "has_embeddings": not wishes["no_embeddings"],
+            "score_threshold": 0.001 if wishes["threshold"] is None else wishes["threshold"],
+            "nms_max_detections": wishes["nms"],
+            "top_regions": wishes["top"],
+        }
+    )
+    written = export_file(opened, out, spec, proof_images(images, size_px, num_images), size_px)
     file, parity = written.file, written.parity
     click.echo(f"wrote {out}: form {file.form}, {file.file_bytes / 2**20:.2f} MB, sha256 {file.sha256[:16]}…")
     click.echo(f"made for {ROWS[file.form].purpose}")
-    if images is None:
-        click.echo("compared on drawn scenes; give --images FOLDER to compare on images of your own")
     if opened.text_bank is None:
         click.echo("the model came without prompts: compared with random embeddings, none are stored")
     click.echo(str(parity))
     click.echo(self_test(file.num_wide_layers))
+
+
+def _write_folder(
+    opened: ExportableModel,
+    sources: list[Path],
+    out: Path,
+    wishes: Mapping[str, Any],
+    images: Path | None,
+    num_images: int,
+) -> None:
+    from crqat_pipeline.recipes.file_export import proof_images
+    from crqat_pipeline.recipes.web_export import export_web
+
+    decided = ("fixed_vocabulary", "static", "batch", "opset", "nms", "top", "no_embeddings")
+    given = [f"--{name.replace('_', '-')}" for name in decided if wishes[name]]
+    if given:
+        raise ValueError(f"The form web decides on its graph by itself; got {', '.join(given)}. Leave it out.")
+    size_px = wishes["size_px"]
+    folder, parity = export_web(
+        opened,
+        out,
+        proof_images(images, size_px, num_images),
+        size_px,
+        runtime_folder=wishes["runtime"],
+        has_webgpu=not wishes["no_webgpu"],
+        score_threshold=WEB_THRESHOLD if wishes["threshold"] is None else wishes["threshold"],
+    )
+    megabytes = (folder.total_bytes / 2**20, folder.download_bytes / 2**20)
+    click.echo(f"wrote {out}: {megabytes[0]:.1f} MB, of which a visitor on a CPU fetches {megabytes[1]:.1f} MB")
+    click.echo(f"look at it: python -m http.server --directory {out} --bind 127.0.0.1 8000, then http://localhost:8000")
+    click.echo("put it on any static host with https; camera and threads need https or localhost")
+    click.echo(str(parity))

@@ -73,12 +73,42 @@ def test_the_command_offers_every_form():
     assert set(OFFERED) == {"auto", *FORMS}
 
 
+def test_a_student_trained_without_pre_activations_gets_them_where_there_are_images(pictures, tmp_path):
+    model = pack(tmp_path)
+    result = run(model, "--out", tmp_path / "m.onnx", "--num-images", 2, "--images", pictures, "--image-size", "64x96")
+    assert result.exit_code == 0, result.output
+    assert "pre-activations calibrated on" in result.output
+    assert "form fast" in result.output
+    shape = onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape.dim
+    assert [side.dim_value for side in shape[1:]] == [3, 64, 96]
+    assert "image_size_px" not in facts_of(tmp_path / "m.onnx")["extra"]
+
+
+def test_the_page_needs_images_prompts_and_a_folder_of_its_own(packed, checkpoint, pictures, tmp_path):
+    plain = pack(tmp_path)
+    web = ("--form", "web", "--out", tmp_path / "site")
+    for arguments, text in (
+        ([plain, *web], "Give pictures of the kind it will see: --pre-activation-images"),
+        ([checkpoint, *web], "Give --vocabulary"),
+        ([packed, *web, "--nms", 5, "--static"], "got --static, --nms"),
+        ([packed, "--form", "web", "--out", pictures], "holds something else"),
+        ([packed, *web, "--runtime", pictures], "npm"),
+    ):
+        if "--runtime" in arguments:
+            (pictures / "onnxruntime-web-1.30.0.tgz").write_bytes(b"not npm's")
+            text = "is not onnxruntime-web"
+        result = run(*arguments)
+        assert result.exit_code == 1, result.output
+        assert text in result.output
+    assert not (tmp_path / "site").exists()
+
+
 def test_a_packed_file_becomes_a_proved_graph(packed, pictures, tmp_path):
     out = tmp_path / "m.onnx"
     result = run(packed, "--out", out, "--images", pictures, "--num-images", 2)
     assert result.exit_code == 0, result.output
     first, purpose, second, *_, last = result.output.splitlines()
-    assert purpose.startswith("made for onnxruntime: ")
+    assert purpose.startswith("made for onnxruntime and OpenVINO: ")
     assert first.startswith(f"wrote {out}: form fast, ")
     assert second.startswith("onnxruntime, 2 images: ")
     assert "(0 of them no ties); 50 convolutions run on integers, 7 in floating point" in second

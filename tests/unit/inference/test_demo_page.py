@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from chromium import EXECUTABLE, Browser
 from click.testing import CliRunner
 from fixed_model import BANK, FixedModel
 from PIL import Image
@@ -15,6 +14,7 @@ from PIL import Image
 from crqat_pipeline.cli.demo import command
 from crqat_pipeline.inference import Predictor
 from crqat_pipeline.inference.page import answer, build_page, serve
+from tests.support.chromium import EXECUTABLE, Browser
 
 
 def test_an_answer_is_a_picture_a_line_and_rows():

@@ -28,11 +28,11 @@ FLAGS = (
 class Browser:
     """One page. Requests to other machines than this one are collected in `foreign`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *more_flags):
         from websockets.sync.client import connect
 
         self._process = subprocess.Popen(
-            [EXECUTABLE, *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
+            [EXECUTABLE, *FLAGS, *more_flags, "--remote-debugging-port=0", f"--user-data-dir={folder}", "about:blank"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -54,10 +54,10 @@ class Browser:
         number = next(self._ids)
         self._socket.send(json.dumps({"id": number, "method": method, "params": params}))
         while True:
-            message = json.loads(self._socket.recv(timeout=60))
+            message = json.loads(self._socket.recv(timeout=240))
             if message.get("method") == "Network.requestWillBeSent":
                 url = message["params"]["request"]["url"]
-                if not url.startswith(("http://127.0.0.1", "data:", "blob:", "about:", "chrome")):
+                if not url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:", "about:", "chrome")):
                     self.foreign.append(url)
             if message.get("id") == number:
                 assert "error" not in message, message
@@ -69,7 +69,15 @@ class Browser:
         return result["result"].get("value")
 
     def wait_for(self, script, seconds=240):
-        return self._wait(lambda: self.evaluate(script), f"never true: {script}", seconds)
+        return self._wait(lambda: self._seen(script), f"never true: {script}", seconds)
+
+    def _seen(self, script):
+        try:
+            return self.evaluate(script)
+        except AssertionError as error:
+            if "navigated or closed" in str(error):  # a page that loads itself again
+                return None
+            raise
 
     def upload(self, selector, path):
         root = self.call("DOM.getDocument")["root"]["nodeId"]
@@ -87,7 +95,11 @@ class Browser:
         with contextlib.suppress(Exception):
             self._socket.close()
         self._process.terminate()
-        self._process.wait(timeout=20)
+        try:
+            self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout=20)
 
     @staticmethod
     def _wait(condition, complaint, seconds=120):
