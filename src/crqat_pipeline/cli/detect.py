@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from crqat_pipeline.runtime.command_line import FiniteRange, printable, refused
+from crqat_pipeline.runtime.sides import Sides
 
 if TYPE_CHECKING:
+    from crqat_pipeline.detection_data.rectangle import InputSize
     from crqat_pipeline.inference import Predictor
+    from crqat_pipeline.inference.address import Address
     from crqat_pipeline.recipes.file_detection import Question
 
-Files: TypeAlias = Sequence[tuple[Path, Path]]
+Files: TypeAlias = "Sequence[tuple[Path | Address, Path]]"
 Record: TypeAlias = Mapping[str, Any]
 VOCABULARY_FOLDER = Path("data/05_model_input")
 
 
 @click.command("detect")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True)
 @click.option("--prompts", default=None, help='What to look for, separated by commas: "red lamp,stray cat".')
+@click.option("--prompts-file", type=click.Path(path_type=Path), help="A text file of them instead, one a line.")
 @click.option("--vocabulary", default=None, help="Named vocabulary or text bank file [default: the model's own].")
 @click.option(
     "--vocabulary-folder",
@@ -36,9 +40,10 @@ VOCABULARY_FOLDER = Path("data/05_model_input")
 @click.option("--text-encoder", default=None, help="Row of TEXT_ENCODERS, or JSON with its name and options.")
 @click.option("--threshold", type=FiniteRange(0, 1, max_open=True), default=0.3, show_default=True)
 @click.option("--max-detections", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Per image.")
-@click.option("--image-size", type=click.IntRange(1), default=None, help="Side of the input [default: the model's].")
+@click.option("--image-size", type=Sides(), default=None, help="Of the input [default: the model's].")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda; ONNX models run on the CPU.")
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Of a video, every n-th frame.")
+@click.option("--seconds", type=FiniteRange(0, min_open=True), help="Of a camera or stream [default: until Ctrl-C].")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures and detections.json."
 )
@@ -47,43 +52,58 @@ VOCABULARY_FOLDER = Path("data/05_model_input")
 def command(
     context: click.Context,
     model: Path,
-    images: tuple[Path, ...],
+    images: tuple[str, ...],
     prompts: str | None,
+    prompts_file: Path | None,
     vocabulary: str | None,
     vocabulary_folder: Path,
     text_encoder: str | None,
     threshold: float,
     max_detections: int,
-    image_size: int | None,
+    image_size: InputSize | None,
     device: str,
     every: int,
+    seconds: float | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Run MODEL (checkpoint, packed int4 or ONNX) on IMAGES: files, folders, videos.
+    """Run MODEL (checkpoint, packed int4 or ONNX) on IMAGES: files, folders, videos, addresses of pictures (https://…),
+    cameras (camera:0) and streams (rtsp://…).
 
     A broken image is reported and the others go on; the exit code is then 1. Each file's detections are on disk as
     soon as they are found (detections.jsonl); after an interruption the same command goes on from there.
     """
+    from crqat_pipeline.inference.address import read_given
     from crqat_pipeline.inference.image_files import expand
-    from crqat_pipeline.inference.prompt_resolver import split_prompts
+    from crqat_pipeline.inference.prompt_resolver import read_prompts, split_prompts
     from crqat_pipeline.recipes.file_detection import Question
     from crqat_pipeline.runtime.termination import SIGINT_EXIT_CODE, sigterm_raises
 
     if out is None and not as_json:
         raise click.UsageError("Say where results go: --out DIR for pictures, or --json for the terminal.")
 
+    if prompts is not None and prompts_file is not None:
+        raise click.UsageError("Prompts come from --prompts or from --prompts-file; got both. Leave one out.")
+
     def question() -> Question:
         predictor = load_predictor(model, vocabulary_folder, text_encoder, image_size, device)
         chosen = None if prompts is None else split_prompts(prompts)
-        return Question(model, predictor, chosen, vocabulary, threshold, max_detections, every)
+        if prompts_file is not None:
+            chosen = read_prompts(prompts_file)
+        return Question(model, predictor, chosen, vocabulary, threshold, max_detections, every, seconds)
 
     try:
         if not model.is_file():
             raise ValueError(f"No model file {model}. Check the path.")
-        files = list(dict.fromkeys(expand(images)))
+        paths, addresses = read_given(images)
+        found = list(dict.fromkeys(expand(paths)))
+        others = [(address, address.name) for address in dict.fromkeys(addresses)]
+        files: Files = [*found, *others]
         with sigterm_raises():
-            failed = _to_terminal(question, files) if out is None else _to_folder(question, files, images, out, as_json)
+            if out is None:
+                failed = _to_terminal(question, files)
+            else:
+                failed = _to_folder(question, found, others, paths, out, as_json)
     except KeyboardInterrupt:
         context.exit(SIGINT_EXIT_CODE)
     except BrokenPipeError:  # of `| head`: click knows what to do
@@ -109,7 +129,12 @@ def _to_terminal(question: Callable[[], Question], files: Files) -> list[Record]
 
 
 def _to_folder(
-    question: Callable[[], Question], files: Files, given: Sequence[Path], out: Path, as_json: bool
+    question: Callable[[], Question],
+    files: Sequence[tuple[Path, Path]],
+    others: Files,
+    given: Sequence[Path],
+    out: Path,
+    as_json: bool,
 ) -> list[Record]:
     """Pictures and detections.json in a folder; returns the records of files that failed."""
     from crqat_pipeline.inference.result_folder import open_results
@@ -117,7 +142,7 @@ def _to_folder(
     from crqat_pipeline.runtime.progress import progress
 
     with open_results(out) as folder:
-        sources = folder.sources(files, given)
+        sources: Files = [*folder.sources(files, given), *others]
         asked = question()
         remaining = folder.begin(asked.digest(), sources)
         if len(remaining) < len(sources):
@@ -139,7 +164,11 @@ def _to_folder(
 
 
 def load_predictor(
-    model: Path, vocabulary_folder: Path, text_encoder: str | None, image_size_px: int | None, device: str = "auto"
+    model: Path,
+    vocabulary_folder: Path,
+    text_encoder: str | None,
+    image_size_px: InputSize | None,
+    device: str = "auto",
 ) -> Predictor:
     """A predictor over every kind of model file. Raises ValueError that says what the file is and what to do."""
     from crqat_pipeline.inference import Predictor
@@ -182,5 +211,7 @@ def _report(record: Record) -> None:
         click.echo(printable(f"Skipped: {record['error']}"), err=True)
         return
     where = record["image"] + (f" frame {record['frame']}" if "frame" in record else "")
+    if record.get("dropped_frames"):
+        where += f" (the last; {record['dropped_frames']} were dropped)"
     best = ", ".join(f"{row['prompt']} {row['score']:.2f}" for row in record["detections"][:5])
     click.echo(printable(f"{where}: {len(record['detections'])} found{': ' + best if best else ''}"))

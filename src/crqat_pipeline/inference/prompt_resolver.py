@@ -20,11 +20,35 @@ from crqat_pipeline.text_encoders import TextEncoder, build_text_encoder
 from crqat_pipeline.text_encoders.precomputed import made_by
 
 MODEL_VOCABULARY = "model"
+MAX_PROMPT_BYTES = 2**20
 
 
 def split_prompts(text: str) -> tuple[str, ...]:
     """ "red lamp, stray cat" to its prompts, each once. Raises ValueError if one is empty."""
     return tuple(dict.fromkeys(check_prompts([prompt.strip() for prompt in text.split(",")])))
+
+
+def read_prompts(path: Path) -> tuple[str, ...]:
+    """The prompts of a text file in UTF-8, one a line, each once; empty lines and those that begin with # are left out.
+
+    Raises ValueError that names the file for one that is not there, no such text, above 1 MB, or without prompts.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_PROMPT_BYTES + 1)
+        if len(content) > MAX_PROMPT_BYTES:
+            raise ValueError(f"{path} has more than {MAX_PROMPT_BYTES >> 20} MB. Give a file with a prompt a line.")
+        lines = [line.strip() for line in content.decode("utf-8-sig").splitlines()]
+    except OSError as error:
+        raise ValueError(f"No file of prompts {path} ({error.strerror}). Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is no text in UTF-8 ({error.reason} at byte {error.start}). Save it as such."
+        ) from error
+    prompts = tuple(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+    if not prompts:
+        raise ValueError(f"{path} names nothing. Write a prompt a line.")
+    return prompts
 
 
 def check_prompts(prompts: Sequence[str]) -> Sequence[str]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from crqat_pipeline.inference.address import Address
 from crqat_pipeline.inference.result_lines import DocumentWriter
 
 
@@ -25,7 +26,7 @@ class RecordStream:
     def add(self, record: Mapping[str, Any]) -> None:
         self._writer.add(record)
 
-    def finish(self, file: Path, record: Mapping[str, Any], place: Path | None = None) -> None:
+    def finish(self, file: Path | Address, record: Mapping[str, Any], place: Path | None = None) -> None:
         self._writer.add(record)
 
 

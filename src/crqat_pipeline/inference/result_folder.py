@@ -13,11 +13,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
+from crqat_pipeline.inference.address import Address
 from crqat_pipeline.inference.result_lines import DocumentWriter, DoneFile, ResultLines
 from crqat_pipeline.runtime.folder_lock import locked_folder
 
+Source: TypeAlias = "Path | Address"
 DOCUMENT, LINES = "detections.json", "detections.jsonl"
 TEMPORARY = ".crqat_unfinished"
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -89,7 +91,7 @@ class ResultFolder:
             kept.append((file, name))
         return kept
 
-    def begin(self, command: str, files: Sequence[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    def begin(self, command: str, files: Sequence[tuple[Source, Path]]) -> list[tuple[Source, Path]]:
         """What remains of these (file, name): all but those in which the same command found things before.
 
         command: tells commands apart. A file that failed, or that changed since, or whose picture is gone, remains.
@@ -126,7 +128,7 @@ class ResultFolder:
         with writing_to(self._lines.path):
             self._lines.add(record)
 
-    def finish(self, file: Path, record: Mapping[str, Any], place: Path | None = None) -> None:
+    def finish(self, file: Source, record: Mapping[str, Any], place: Path | None = None) -> None:
         """The last record of a source file; its picture or video, written to `temporary`, appears."""
         relative = None if place is None else place.relative_to(self.folder).as_posix()
         facts = {"command": self._command, "place": relative, **_stamp(file)}
@@ -136,7 +138,7 @@ class ResultFolder:
                 os.replace(self._temporary_name(place), place)
                 self._own.add(str(relative))
 
-    def write_document(self, head: Mapping[str, Any], files: Iterable[Path]) -> Path:
+    def write_document(self, head: Mapping[str, Any], files: Iterable[Source]) -> Path:
         """detections.json of all these files, from the lines, which then go."""
         document = self.folder / DOCUMENT
         temporary = self.temporary(document)
@@ -162,7 +164,7 @@ class ResultFolder:
         """With a suffix only for OpenCV, which needs it: a picture is not seen before it is whole."""
         return self.folder / (f"{TEMPORARY}.mp4" if place.suffix == ".mp4" else TEMPORARY)
 
-    def _is_done(self, file: Path) -> bool:
+    def _is_done(self, file: Source) -> bool:
         done: DoneFile | None = self._lines.files.get(str(file))
         if done is None or any(done.facts.get(key) != value for key, value in _stamp(file).items()):
             return False
@@ -204,7 +206,7 @@ def _with_suffix(name: Path, suffix: str | None) -> Path:
     return name.with_suffix(suffix or kept)
 
 
-def _stamp(file: Path) -> dict[str, int]:
+def _stamp(file: Source) -> dict[str, int]:
     try:
         facts = file.stat()
     except OSError:

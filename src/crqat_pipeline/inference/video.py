@@ -1,8 +1,9 @@
-"""Frames of video files, through OpenCV where it is installed."""
+"""Frames of video files, through OpenCV where it is installed. live_video has those of cameras and streams."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,16 +26,32 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def read_frames(path: Path, every: int = 1) -> Iterator[Frame]:
+@dataclass
+class FrameCount:
+    """num_dropped: frames that were wanted and that could not be decoded."""
+
+    num_dropped: int = 0
+
+
+def open_capture(source: str | int) -> Any:
+    """OpenCV's reader of a file, a stream, or the camera of this number; ask it whether it is open.
+
+    Raises ValueError if OpenCV is missing.
+    """
+    return _opencv().VideoCapture(source)
+
+
+def read_frames(path: Path, every: int = 1, count: FrameCount | None = None) -> Iterator[Frame]:
     """Every n-th frame in RGB. Raises ValueError if OpenCV is missing or the file holds no frame."""
-    cv2 = _opencv()
-    capture = cv2.VideoCapture(str(path))
+    capture = open_capture(str(path))
     try:
         rate = frame_rate(path)
         index = 0
         while capture.grab():
             if index % every == 0:
                 is_whole, pixels_HW3 = capture.retrieve()
+                if not is_whole and count is not None:
+                    count.num_dropped += 1
                 if is_whole:
                     yield Frame(index, index / rate, Image.fromarray(pixels_HW3[:, :, ::-1].copy()))
             index += 1
@@ -77,10 +94,9 @@ def write_video(path: Path, images: Iterable[Image.Image], rate: float) -> int:
 
 
 def _property(path: Path, name: str) -> float:
-    cv2 = _opencv()
-    capture = cv2.VideoCapture(str(path))
+    capture = open_capture(str(path))
     try:
-        return float(capture.get(getattr(cv2, name)))
+        return float(capture.get(getattr(_opencv(), name)))
     finally:
         capture.release()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +14,22 @@ from typing import Any, Protocol
 from PIL import Image
 
 from crqat_pipeline.inference import Predictor, draw_detections, open_image
+from crqat_pipeline.inference.address import Address
+from crqat_pipeline.inference.live_video import LiveVideo, at_rate
 from crqat_pipeline.inference.record import detection_rows
 from crqat_pipeline.inference.result_folder import OutputError, writing_to
-from crqat_pipeline.inference.video import count_frames, frame_rate, is_video, read_frames, write_video
+from crqat_pipeline.inference.video import (
+    Frame,
+    FrameCount,
+    count_frames,
+    frame_rate,
+    is_video,
+    read_frames,
+    write_video,
+)
+from crqat_pipeline.inference.web_image import fetch_image
 from crqat_pipeline.runtime.progress import progress
+from crqat_pipeline.runtime.termination import interrupt_noted
 from crqat_pipeline.structures.output import Detections
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -32,14 +45,15 @@ class ResultSink(Protocol):
 
     def add(self, record: Record) -> None: ...
 
-    def finish(self, file: Path, record: Record, place: Path | None = None) -> None: ...
+    def finish(self, file: Path | Address, record: Record, place: Path | None = None) -> None: ...
 
 
 @dataclass(frozen=True)
 class Question:
     """What is looked for, with which model. prompts, vocabulary: as Predictor.predict takes them.
 
-    every: of a video, each n-th frame. Raises ValueError for prompts that cannot be asked.
+    every: of a video, each n-th frame. seconds: of a camera or stream, at most so many.
+    Raises ValueError for prompts that cannot be asked.
     """
 
     model: Path
@@ -49,6 +63,7 @@ class Question:
     score_threshold: float
     max_detections: int
     every: int
+    seconds: float | None = None
 
     @cached_property
     def bank(self) -> TextBank:
@@ -82,8 +97,8 @@ class FileDetection:
     sink: ResultSink
     report: Callable[[Record], None]
 
-    def run(self, files: Iterable[tuple[Path, Path]]) -> list[Record]:
-        """The records of files that failed. files: (path, name for its result).
+    def run(self, files: Iterable[tuple[Path | Address, Path]]) -> list[Record]:
+        """The records of files that failed. files: (path or address, name for its result).
 
         Whatever goes wrong with one file is its record's "error". Raises OutputError when results cannot be written:
         no later file would fare better.
@@ -91,7 +106,9 @@ class FileDetection:
         failed: list[Record] = []
         for file, name in files:
             try:
-                if is_video(file):
+                if isinstance(file, Address) and file.is_live:
+                    self._live(file, name)
+                elif isinstance(file, Path) and is_video(file):
                     self._video(file, name)
                 else:
                     self._image(file, name)
@@ -103,8 +120,8 @@ class FileDetection:
                 failed.append(record)
         return failed
 
-    def _image(self, file: Path, name: Path) -> None:
-        image = open_image(file)
+    def _image(self, file: Path | Address, name: Path) -> None:
+        image = open_image(file) if isinstance(file, Path) else _from_web(file)
         found = self.question.ask(image)
         record: dict[str, Any] = {"image": str(file), "width_px": image.width, "height_px": image.height}
         place = self.sink.place(name, None)
@@ -116,40 +133,77 @@ class FileDetection:
         self._finish(file, record | {"detections": detection_rows(found, self.question.bank.prompts)}, place)
 
     def _video(self, file: Path, name: Path) -> None:
-        num_frames = count_frames(file)
+        num_frames, every, count = count_frames(file), self.question.every, FrameCount()
+        total = None if num_frames is None else -(-num_frames // every)
+        frames = progress(read_frames(file, every, count), file.name, total=total, unit="frame")
+        self._frames(file, name, frames, frame_rate(file) / every, lambda: count.num_dropped)
+
+    def _live(self, address: Address, name: Path) -> None:
+        """Until the source ends, the question's seconds are over, or somebody presses Ctrl-C, which is no failure."""
+        with LiveVideo(address) as video, interrupt_noted() as is_over:
+            frames = progress(video.frames(self.question.seconds, is_over), str(address), unit="frame")
+            self._frames(address, name, at_rate(frames, video.rate), video.rate, lambda: video.num_dropped)
+
+    def _frames(
+        self,
+        source: Path | Address,
+        name: Path,
+        frames: Iterable[Frame],
+        rate: float,
+        num_dropped: Callable[[], int],
+    ) -> None:
+        """A record per frame, the last with the number of dropped ones; a drawn video. A frame seen before is shown
+        again and not looked at."""
         place = self.sink.place(name, ".mp4")
         waiting: list[Record] = []  # the newest, until it is known whether it is the last
 
         def drawn() -> Iterator[Image.Image]:
-            total = None if num_frames is None else -(-num_frames // self.question.every)
-            for frame in progress(read_frames(file, self.question.every), file.name, total=total, unit="frame"):
+            number, picture = -1, None
+            for frame in frames:
+                if picture is not None and frame.number == number:
+                    yield picture
+                    continue
+                number = frame.number
                 found = self.question.ask(frame.image)
                 while waiting:
                     self._add(waiting.pop())
-                record: dict[str, Any] = {"image": str(file), "frame": frame.number, "time_s": round(frame.time_s, 3)}
+                record: dict[str, Any] = {"image": str(source), "frame": number, "time_s": round(frame.time_s, 3)}
                 if place is not None:
                     record["drawn"] = str(place)
                 waiting.append(record | {"detections": detection_rows(found, self.question.bank.prompts)})
-                yield draw_detections(frame.image, found, self.question.bank.prompts, least_side_px=0)
+                picture = draw_detections(frame.image, found, self.question.bank.prompts, least_side_px=0)
+                yield picture
 
         if place is None:
             for _ in drawn():
                 pass
         else:
             with writing_to(place):
-                write_video(self.sink.temporary(place), drawn(), frame_rate(file) / self.question.every)
-        self._finish(file, waiting.pop(), place)
+                write_video(self.sink.temporary(place), drawn(), rate)
+        self._finish(source, {**waiting.pop(), "dropped_frames": num_dropped()}, place)
 
     def _add(self, record: Record) -> None:
         self.sink.add(record)
         self.report(record)
 
-    def _finish(self, file: Path, record: Record, place: Path | None) -> None:
+    def _finish(self, file: Path | Address, record: Record, place: Path | None) -> None:
         self.sink.finish(file, record, place)
         self.report(record)
 
 
-def _reason(file: Path, error: Exception) -> str:
+def _from_web(address: Address) -> Image.Image:
+    """Raises ValueError that names the address: see `fetch_image`, `open_image`."""
+    content = fetch_image(str(address))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture"
+        path.write_bytes(content)
+        try:
+            return open_image(path)
+        except ValueError as error:
+            raise ValueError(str(error).replace(str(path), str(address))) from error
+
+
+def _reason(file: Path | Address, error: Exception) -> str:
     """What our own readers say as it is; of others, what they raise, and of which file."""
     if isinstance(error, ValueError) and str(file) in str(error):
         return str(error)

@@ -124,3 +124,40 @@ def test_results_of_the_same_name_do_not_overwrite_each_other(models, pictures, 
     result = run(models["packed"], pictures / "a.png", pictures / "deep" / "a.png", "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "a-2.png").is_file()
+
+
+def test_prompts_come_from_a_file_of_lines(models, pictures, tmp_path):
+    (tmp_path / "prompts.txt").write_bytes("\ufeffstray cat\n\n# not this\n red lamp \nstray cat\n".encode())
+    asked = (models["packed"], pictures / "a.png", "--json")
+    result = run(*asked, "--prompts-file", tmp_path / "prompts.txt")
+    assert json.loads(result.stdout)["prompts"] == ["stray cat", "red lamp"]
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00")
+    for name, text in (
+        ("empty.txt", "names nothing"),
+        ("binary.txt", "no text in UTF-8"),
+        ("gone.txt", "No file of prompts"),
+    ):
+        result = run(*asked, "--prompts-file", tmp_path / name)
+        assert result.exit_code == 1
+        assert text in result.output
+        assert name in result.output
+    assert run(*asked, "--prompts-file", tmp_path / "prompts.txt", "--prompts", "red lamp").exit_code == 2
+
+
+def test_an_address_of_this_machine_is_refused_and_the_others_go_on(models, pictures, tmp_path):
+    address = "http://127.0.0.1:9/picture.png"
+    result = run(models["packed"], address, pictures / "a.png", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"{address} leads to 127.0.0.1, which is this machine" in result.stderr
+    document = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert [record["image"] for record in document["images"]] == [str(pictures / "a.png"), address]
+    assert "ftp://x/y.png" in run(models["packed"], "ftp://x/y.png", "--json").output
+
+
+def test_a_rectangle_is_found_in_as_well(models, pictures):
+    asked = (models["packed"], pictures / "a.png", "--json", "--threshold", 0.0001)
+    document = json.loads(run(*asked, "--image-size", "64x96").stdout)
+    assert document["images"][0]["detections"]
+    assert "multiple of 32" in run(*asked, "--image-size", "60x96").output
+    assert "is no size" in run(*asked, "--image-size", "wide").output
