@@ -177,11 +177,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, help="folder of docs/how_to/run_on_photographs.md")
     parser.add_argument("--vocabularies", nargs="+", choices=tuple(PROTOCOLS), default=list(PROTOCOLS))
+    parser.add_argument("--num-images", type=int, default=None, help="the first so many only, to try the program")
     parser.add_argument("--out", type=Path, default=None, help="JSON file for the rows")
     arguments = parser.parse_args()
     folder: Path = arguments.photos
     annotations, text = folder / "coco_photos" / "annotations" / "instances_val.json", folder / "text"
     coco = json.loads(annotations.read_text(encoding="utf-8"))
+    images = coco["images"][: arguments.num_images]
+    known = {image["id"] for image in images}
+    coco |= {"images": images, "annotations": [box for box in coco["annotations"] if box["image_id"] in known]}
     lvis = under_lvis_names(coco, json.loads((text / "lvis_v1_categories.json").read_text(encoding="utf-8")))
     truths = {"coco": coco, "lvis": lvis}
     categories = (coco["categories"], lvis["categories"])
