@@ -20,6 +20,8 @@ DECIDE_NOTHING = MappingProxyType(
         "recipes/stage_facts.py": "says whether a result is taken, not what it is",
         "recipes/gathered.py": "names what is put together; the data itself is among the facts of a training",
         "recipes/inspecting.py": "looks at a student that is trained",
+        "sensitivity": "looks at a student that is trained",
+        "evaluation/correlation.py": "tells how far what was measured agrees",
         "reporting/layer_map.py": "draws what was measured",
     }
 )

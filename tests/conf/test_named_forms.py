@@ -9,6 +9,7 @@ VOCABULARY_KD = {
     "label": "Vocabulary distillation",
     "checkpoint": "vocabulary_kd_student",
     "history": "vocabulary_kd_history",
+    "layers": "vocabulary_kd_layers",
     "roles": ["gallery"],
 }
 
@@ -30,7 +31,9 @@ def test_a_named_form_is_read_by_every_node_of_its_roles_and_made_by_the_whole_r
     for reader in ("detect", "map_similarity"):
         assert "vocabulary_kd_student" in node(reader).inputs, reader
     assert "vocabulary_kd_student" not in node("time").inputs
-    assert "vocabulary_kd_history" in node("draw").inputs
+    assert {"vocabulary_kd_history", "vocabulary_kd_layers", "vocabulary_kd_groups"} <= set(node("draw").inputs)
+    assert {one for one in node("score_groups").inputs if one.endswith("_student")} == {"ptq_student"}
+    assert {"stage2_neck_head_layers", "stage2_neck_head_groups"} <= set(node("draw").inputs)
     assert "vocabulary_kd_student" in pipelines["crqat_full"].all_outputs()
 
 

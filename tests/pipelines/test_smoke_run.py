@@ -93,6 +93,26 @@ def test_the_papers_diagnostics_are_drawn_and_measured_times_stay_out_of_the_met
     assert "Latency of CR-QAT ONNX" in html
 
 
+def test_every_student_says_which_layers_move_its_answers(smoke):
+    reports = smoke.data / "08_reporting"
+    for stage, parts in {"ptq": 3, "qat": 3, "stage1_backbone": 1, "stage2_neck_head": 3}.items():
+        layers, groups = (pd.read_csv(reports / stage / f"{name}.csv") for name in ("layers", "groups"))
+        assert layers["part"].nunique() == parts, stage
+        assert layers["movement"].between(0, 100).all(), stage
+        everything = groups.iloc[0]
+        assert (everything["group"], everything["quantizers"]) == ("everything", len(layers))
+        assert everything["movement"] > layers["movement"].median() > 0
+        metrics = json.loads((reports / stage / "layers.json").read_text())
+        assert metrics["largest_movement"] == pytest.approx(layers["movement"].max())
+        assert (reports / stage / "layers.png").stat().st_size > 10_000
+    scores = pd.read_csv(reports / "evaluation/group_ap.csv")
+    assert set(scores["form"]) == {"ptq"}
+    assert scores["group"].tolist()[:3] == ["nothing", "everything", "backbone"]
+    assert scores["AP"].between(0, 1).all()
+    html = (reports / "evaluation/report.html").read_text(encoding="utf-8")
+    assert "Single quantizers that move most" in html
+
+
 def test_resumable_state_is_gone_after_success(smoke):
     assert not list(smoke.data.glob("06_models/**/step_*.safetensors"))
 

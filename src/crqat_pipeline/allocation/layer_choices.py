@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from crqat_pipeline.allocation.sensitivity import Sensitivities, uniform
 from crqat_pipeline.allocation.spec import Menu
+from crqat_pipeline.allocation.width_sensitivity import Sensitivities, uniform
 from crqat_pipeline.quantization import QuantSpec, prepare
 from crqat_pipeline.quantization.bit_widths import FLOAT_BITS, parameter_bytes, steps_of, stored_bytes
 from crqat_pipeline.quantization.cost import on_meta

@@ -22,8 +22,8 @@ COMPARED = MappingProxyType(
     {"baselines.qat": "qat", "baselines.finetuned": "finetuned", "vocabulary_kd": "vocabulary_kd"}
 )
 """Trainings on the curriculum's terms in one stage: section -> name of the stage."""
-STUDENT, HISTORY = f"{SECTION}_student", f"{SECTION}_history"
-"""In evaluation.forms: the student of the plan's last stage, and the loss curves of all its stages."""
+STUDENT, LAYERS, HISTORY = f"{SECTION}_student", f"{SECTION}_layers", f"{SECTION}_history"
+"""In evaluation.forms: student and diagnostics of the plan's last stage, and the loss curves of all its stages."""
 
 
 class PlannedConfigLoader(EnvironmentConfigLoader):
@@ -116,7 +116,8 @@ def _parts(parameters: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _with_students(forms: Mapping[str, Any], stages: Sequence[str]) -> dict[str, Any]:
-    named = {STUDENT: f"{stages[-1]}_student", HISTORY: [f"{stage}_history" for stage in stages]}
+    last = stages[-1]
+    named = {STUDENT: f"{last}_student", LAYERS: f"{last}_layers", HISTORY: [f"{stage}_history" for stage in stages]}
 
     def resolved(value: Any) -> Any:
         return named.get(value, value) if isinstance(value, str) else value

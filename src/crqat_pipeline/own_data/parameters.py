@@ -18,6 +18,7 @@ VOCABULARY_KD = {
     "label": "Vocabulary distillation",
     "checkpoint": "vocabulary_kd_student",
     "history": "vocabulary_kd_history",
+    "layers": "vocabulary_kd_layers",
     "roles": ["gallery"],
 }
 """The label-free method: it goes further than labels where photographs are few (docs/how_to/run_on_photographs.md)."""

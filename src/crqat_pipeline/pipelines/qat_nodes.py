@@ -5,16 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.gathered import StageData
-from crqat_pipeline.recipes.inspecting import inspect_student
 from crqat_pipeline.recipes.qat import run_stage
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
-from crqat_pipeline.recipes.stage_data import TrainingData
-from crqat_pipeline.reporting.layer_map import history_heat_map, layer_heat_map
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.training.tracker import Tracker
 
@@ -33,11 +29,3 @@ def train_stage(
     keep = StageKeep.beside(resume_folder, take=run.reuse)
     result = run_stage(student_in, teacher, data.training, data.calibration, quantization, spec, run, keep, tracker)
     return result.student, result.metrics, pd.DataFrame(result.history), pd.DataFrame(result.scales)
-
-
-def inspect(
-    student: Checkpoint, scales: pd.DataFrame, calibration: TrainingData, spec: QatStageSpec, run: RunSpec
-) -> tuple[pd.DataFrame, Figure, Figure]:
-    """Every quantizer on the calibration images: a table, a heat map by layer, a heat map over time."""
-    rows = inspect_student(student, calibration, spec, run)
-    return pd.DataFrame(rows), layer_heat_map(rows), history_heat_map(scales.to_dict("records"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.curriculum.plan import PAPERS_PLAN, stage_names
-from crqat_pipeline.pipelines.qat_nodes import inspect, train_stage
+from crqat_pipeline.pipelines.inspection_nodes import DIAGNOSTICS, draw_scales, inspect_trained
+from crqat_pipeline.pipelines.qat_nodes import train_stage
 
 SHARED_INPUTS = ("teacher_checkpoint", "stage_data", "calibration_data", "tracker")
 
@@ -31,28 +32,24 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
     ]
     outputs = ["student", "metrics", "history", "scales"]
     if is_quantized:
-        nodes.append(
+        nodes += [
             Node(
-                inspect,
-                inputs=[
-                    "student",
-                    "scales",
-                    "calibration_data",
-                    "params:train",
-                    "params:run",
-                ],
-                outputs=["layers", "layer_map", "scale_map"],
+                inspect_trained,
+                inputs=["student", "calibration_data", "params:train", "params:diagnostics", "params:run"],
+                outputs=list(DIAGNOSTICS),
                 name="inspect",
-            )
-        )
-        outputs += ["layers", "layer_map", "scale_map"]
+            ),
+            Node(draw_scales, inputs="scales", outputs="scale_map", name="draw_scales"),
+        ]
+        outputs += [*DIAGNOSTICS, "scale_map"]
     shared = SHARED_INPUTS if is_quantized else [key for key in SHARED_INPUTS if key != "calibration_data"]
+    parameters = ["params:quantization", "params:run", *(["params:diagnostics"] if is_quantized else [])]
     return Pipeline(
         Pipeline(nodes),
         namespace=namespace or name,
         inputs={"student_in": student_in, "resume": f"{name}_resume"} | {key: key for key in shared},
         outputs={key: f"{name}_{key}" for key in outputs},
-        parameters={key: key for key in ("params:quantization", "params:run")},
+        parameters={key: key for key in parameters},
     )
 
 

@@ -48,13 +48,16 @@ def followers(detector: nn.Module) -> dict[nn.Module, nn.BatchNorm2d]:
         elif isinstance(module, nn.BatchNorm2d):
             handles.append(module.register_forward_pre_hook(pair))
     try:
-        run_on_shapes(detector, _traced_side(contract_of(detector).size_divisor), num_prompts=2)
+        run_on_shapes(detector, traced_side(contract_of(detector).size_divisor), num_prompts=2)
     finally:
         for handle in handles:
             handle.remove()
     return {conv: batch_norm for conv, batch_norm in pairs.items() if conv not in refused}
 
 
-def _traced_side(size_divisor: int) -> int:
-    """Two cells of the coarsest map; at least 64 px, since models without a divisor may shrink their input 32 times."""
+def traced_side(size_divisor: int) -> int:
+    """Side of a small square image in pixels: two cells of the coarsest map.
+
+    At least 64 px, since models without a divisor may shrink their input 32 times.
+    """
     return 2 * size_divisor * max(1, -(-64 // (2 * size_divisor)))

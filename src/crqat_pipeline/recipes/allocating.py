@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crqat_pipeline.allocation import MENUS, Allocation, AllocationSpec, allocate, movement, sensitivities
+from crqat_pipeline.allocation import MENUS, Allocation, AllocationSpec, allocate, sensitivities
 from crqat_pipeline.allocation.layer_choices import LayerChoices, layer_choices
-from crqat_pipeline.allocation.sensitivity import Answers, Batch, answers_of, calibrated
 from crqat_pipeline.allocation.solve import MB, Limits
+from crqat_pipeline.allocation.width_sensitivity import calibrated
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
@@ -26,6 +26,7 @@ from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.device import choose_device
 from crqat_pipeline.runtime.seeding import derive_seed
+from crqat_pipeline.sensitivity.answers import Answers, Batch, answers_of, movement
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank
 

@@ -29,7 +29,15 @@ TRAINING = (
 )
 """Rooms and files that decide what a training stage gives; tests/conf holds them to dvc.yaml."""
 
-DETECTING = (*TRAINING, "evaluation", "export", "inference", "recipes/detecting.py", "recipes/form_run.py")
+DETECTING = (
+    *TRAINING,
+    "evaluation",
+    "export",
+    "inference",
+    "sensitivity",
+    "recipes/detecting.py",
+    "recipes/form_run.py",
+)
 """Those that decide which detections a form gives."""
 
 

@@ -7,10 +7,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Role = Literal["teacher", "main", "gallery", "latency", "deliverable", "deployed"]
+Role = Literal["teacher", "main", "gallery", "latency", "deliverable", "deployed", "groups"]
 """teacher: what distances are measured to. main: the student that the report is about. gallery: a column of pictures.
 latency: its time is measured. deliverable: a file made of the main student, whose AP it must have. deployed: the form
-whose time the report puts first."""
+whose time the report puts first. groups: AP with one group of its quantizers on at a time."""
+LAYERS, GROUPS = "_layers", "_groups"
+"""Ends of the entries with the diagnostics of a stage: every quantizer, groups of them."""
 SINGLE: tuple[Role, ...] = ("teacher", "main", "deployed")
 
 
@@ -22,6 +24,9 @@ class FormSpec(BaseModel):
     label: str = Field(min_length=1, description="What people read")
     checkpoint: str = Field(min_length=1, description="Entry of the catalog, or path of a model file")
     history: tuple[str, ...] = Field(default=(), description="Entries of the catalog with its loss curves")
+    layers: str | None = Field(
+        default=None, pattern=rf"\w{LAYERS}$", description="Entry of the catalog with the diagnostics of its quantizers"
+    )
     roles: tuple[Role, ...] = Field(default=(), description="What it is beside a row of the tables")
 
     @field_validator("history", mode="before")

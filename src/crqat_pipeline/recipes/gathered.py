@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crqat_pipeline.recipes.stage_data import TrainingData
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Facts = dict[str, Any]
 
@@ -46,6 +49,7 @@ class Measured:
     form_facts: Facts
     latency: Facts
     similarity_maps: Facts
+    group_ap: pd.DataFrame
 
 
 class Gathered(NamedTuple):
@@ -91,6 +95,7 @@ GATHERED: Mapping[str, Gathered] = {
             "form_facts": "form_facts",
             "latency": "latency",
             "similarity_maps": "similarity_maps",
+            "group_ap": "group_ap",
         },
     ),
 }

@@ -154,6 +154,14 @@ class PtqSpec(_Spec):
     )
 
 
+class DiagnosticsSpec(_Spec):
+    """What is measured of the quantizers of every student."""
+
+    images: int = Field(
+        default=4, ge=1, description="Calibration images on which each quantizer is switched on alone (leave-one-in)"
+    )
+
+
 class ExportSpec(_Spec):
     """What is written beside the packed file, and how both are proved equal to the student."""
 
@@ -205,6 +213,12 @@ class EvaluationSpec(_Spec):
     alignment_images: int = Field(default=100, ge=1, description="Images for the distances to the teacher's embeddings")
     level_images: int = Field(
         default=200, ge=0, description="Images for the AP of each level of the detector's pyramid; 0: not measured"
+    )
+    group_images: int = Field(
+        default=0,
+        ge=0,
+        description="Validation images for the AP of the forms of role groups, one group of quantizers on at a time; "
+        "0: not measured",
     )
     gallery_images: int = Field(default=6, ge=0, description="Images drawn side by side in the report")
     gallery_threshold: float = Field(default=0.3, gt=0, lt=1, description="Score from which a detection is drawn")

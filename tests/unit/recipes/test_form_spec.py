@@ -32,6 +32,7 @@ def test_forms_keep_their_order_and_null_takes_one_back() -> None:
         ({"second": {"label": "CR-QAT", "checkpoint": "x"}}, "labels of their own"),
         ({"a-b": {"label": "x", "checkpoint": "x"}}, "a form's name has letters, digits and _; got 'a-b'"),
         ({"second": {"label": "x", "checkpoint": "x", "roles": ["galery"]}}, "'gallery'"),
+        ({"second": {"label": "x", "checkpoint": "x", "layers": "x.csv"}}, "should match pattern"),
     ],
 )
 def test_what_is_no_comparison_is_refused(changes: dict, refusal: str) -> None:

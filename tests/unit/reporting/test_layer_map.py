@@ -29,11 +29,18 @@ def test_history_and_pictures():
     assert len(figure.axes[0].get_yticklabels()) == 10
     diagnostics = quantizer_rows(detector, [toy_inputs()])
     diagnostics[0]["sqnr_db"] = inf
-    figure = layer_heat_map(diagnostics)
-    assert figure.axes[0].get_yticklabels()[0].get_text() == "backbone.conv"
-    assert {label.get_text() for label in figure.axes[0].get_xticklabels()} >= {"weight", "input", "map", "guide"}
+    moved = [row | {"movement": 0.5**number} for number, row in enumerate(diagnostics)]
+    moved[1]["movement"] = 0.0
+    figure = layer_heat_map(moved)
+    noise, answers = figure.axes[:2]
+    assert noise.get_yticklabels()[0].get_text() == "backbone.conv"
+    assert {label.get_text() for label in noise.get_xticklabels()} >= {"weight", "input", "map", "guide"}
+    (painted,) = (image.get_array() for image in answers.images)
+    assert painted[0, 0] == painted.max() == 0.0  # log10 of the largest movement
+    assert painted[0, 1] == painted.min() == -4.0  # none at all: the faintest colour
 
 
-def test_rows_without_the_value_are_refused():
-    with pytest.raises(ValueError, match="'depth' needs rows that have it; got name"):
-        layer_heat_map([{"name": "a"}], "depth")
+@pytest.mark.parametrize("row", [{"name": "a", "movement": 0.1}, {"name": "a", "sqnr_db": 3.0}])
+def test_rows_without_one_of_the_two_are_refused(row):
+    with pytest.raises(ValueError, match="needs rows that have it; got name"):
+        layer_heat_map([row])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from crqat_pipeline.pipelines.inspection_nodes import DIAGNOSTICS, inspect_calibrated
 from crqat_pipeline.pipelines.qat_stage import qat_pipeline
 from crqat_pipeline.recipes.qat import post_training_quantization
 
@@ -23,7 +24,20 @@ def create_pipeline() -> Pipeline:
                 outputs="ptq_student",
                 name="calibrate",
                 namespace="baselines.ptq",
-            )
+            ),
+            Node(
+                inspect_calibrated,
+                inputs=[
+                    "ptq_student",
+                    "calibration_data",
+                    "params:baselines.ptq",
+                    "params:diagnostics",
+                    "params:run",
+                ],
+                outputs=[f"ptq_{name}" for name in DIAGNOSTICS],
+                name="inspect",
+                namespace="baselines.ptq",
+            ),
         ]
     )
     qat = qat_pipeline("qat", student_in="teacher_checkpoint", namespace="baselines.qat")

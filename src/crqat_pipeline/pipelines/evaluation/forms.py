@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from crqat_pipeline.recipes.form_spec import is_path
+from crqat_pipeline.recipes.form_spec import GROUPS, LAYERS, is_path
 
 FORM, HISTORY, HISTORY_ENTRY = "form_", "history_", "_history"
+LAYERS_OF, GROUPS_OF = "layers_", "groups_"
 Value = TypeVar("Value")
 
 
@@ -44,6 +45,16 @@ def history_inputs(forms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         history = form.get("history") or ()
         names: Iterable[Any] = (history,) if isinstance(history, str) else history
         entries |= {f"{HISTORY}{str(name).removesuffix(HISTORY_ENTRY)}": str(name) for name in names}
+    return entries
+
+
+def diagnostics_inputs(forms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Keyword of a node -> entries with the diagnostics of a form: its quantizers, and groups of them."""
+    entries: dict[str, str] = {}
+    for name, form in forms.items():
+        layers = form.get("layers")
+        if isinstance(layers, str):
+            entries |= {f"{LAYERS_OF}{name}": layers, f"{GROUPS_OF}{name}": layers.removesuffix(LAYERS) + GROUPS}
     return entries
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from crqat_pipeline.evaluation.detection_table import DetectionTable
-from crqat_pipeline.pipelines.evaluation.forms import FORM, HISTORY, without_prefix
-from crqat_pipeline.recipes import evaluation_run, form_run, similarity
+from crqat_pipeline.pipelines.evaluation.forms import FORM, GROUPS_OF, HISTORY, LAYERS_OF, without_prefix
+from crqat_pipeline.recipes import evaluation_run, form_run, group_run, similarity
 from crqat_pipeline.recipes.forms import Source
 from crqat_pipeline.recipes.gathered import Benchmark, Measured
 from crqat_pipeline.recipes.latency import measure_latency
@@ -55,6 +55,14 @@ def time(data: Benchmark, spec: EvaluationSpec, **forms: Source) -> Facts:
     return measure_latency(without_prefix(forms, FORM), data, spec)
 
 
+def score_groups(
+    data: Benchmark, spec: EvaluationSpec, run: RunSpec, resume_folder: Path, **forms: Source
+) -> pd.DataFrame:
+    """AP with one group of quantizers on at a time, of the forms that are asked for it."""
+    rows = group_run.group_figures(without_prefix(forms, FORM), data, spec, run, resume_folder)
+    return pd.DataFrame(rows, columns=list(group_run.COLUMNS))
+
+
 def score(
     detections: Mapping[str, DetectionTable],
     form_facts: Facts,
@@ -77,7 +85,12 @@ def draw(
     measured: Measured,
     spec: EvaluationSpec,
     run: RunSpec,
-    **histories: pd.DataFrame,
+    **tables: pd.DataFrame,
 ) -> dict[str, str | Figure]:
     """The report and its pictures, by the names of their datasets."""
-    return assembly.draw(detections, data, measured, without_prefix(histories, HISTORY), spec, run)
+    groups = without_prefix(tables, GROUPS_OF)
+    told = assembly.Told(
+        histories=without_prefix(tables, HISTORY),
+        layers={form: (layers, groups[form]) for form, layers in without_prefix(tables, LAYERS_OF).items()},
+    )
+    return assembly.draw(detections, data, measured, told, spec, run)

@@ -8,8 +8,8 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.evaluation.forms import form_inputs, history_inputs
-from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, time
+from crqat_pipeline.pipelines.evaluation.forms import diagnostics_inputs, form_inputs, history_inputs
+from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, score_groups, time
 from crqat_pipeline.pipelines.gather_nodes import gather
 
 PICTURES = ("gallery", "ap_plot", "loss_plot", "alignment_plot", "distortion_plot", "heat_map_plot")
@@ -45,6 +45,16 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
             name="time",
         ),
         Node(
+            score_groups,
+            inputs=form_inputs(forms, "groups")
+            | validation
+            | spec
+            | run
+            | {"resume_folder": "evaluation_groups_resume"},
+            outputs="group_ap",
+            name="score_groups",
+        ),
+        Node(
             score,
             inputs=_same("detections", "form_facts") | benchmarks | spec,
             outputs=["evaluation_results", "evaluation_metrics", "per_category"],
@@ -53,7 +63,12 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
         *gather("measured"),
         Node(
             draw,
-            inputs=_same("detections", "measured") | validation | history_inputs(forms) | spec | run,
+            inputs=_same("detections", "measured")
+            | validation
+            | history_inputs(forms)
+            | diagnostics_inputs(forms)
+            | spec
+            | run,
             outputs=_same("report", *PICTURES),
             name="draw",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,7 @@ from crqat_pipeline.reporting.run_report.sheets import (
     heat_map_sheet,
     loss_sheet,
 )
+from crqat_pipeline.reporting.run_report.which_layers import FormLayers, form_layers
 from crqat_pipeline.structures.history import STEP, loss_columns
 from crqat_pipeline.structures.vocabulary import Vocabulary
 
@@ -40,6 +42,14 @@ SPLIT_MEANINGS = {
     "qat": "base categories that the QAT images contain",
     "unseen": "base categories that the QAT images do not contain",
 }
+
+
+@dataclass(frozen=True)
+class Told:
+    """What other stages told. histories: stage -> loss curves. layers: form -> (its quantizers, groups of them)."""
+
+    histories: Mapping[str, pd.DataFrame]
+    layers: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]
 
 
 def report_forms(results: Results, facts: Facts, latency: Facts, labels: Mapping[str, str]) -> list[ReportForm]:
@@ -123,6 +133,14 @@ def levels_of(facts: Facts, labels: Mapping[str, str]) -> dict[str, dict[str, Le
     }
 
 
+def layers_of(told: Told, group_ap: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, FormLayers]:
+    """Label -> quantizers and groups, of the forms whose diagnostics are there."""
+    return {
+        labels[form]: form_layers(layers, groups, group_ap[group_ap["form"] == form])
+        for form, (layers, groups) in told.layers.items()
+    }
+
+
 def _summary(stored: Facts) -> AlignmentSummary:
     values: Facts = {key: math.nan if value is None else value for key, value in stored.items()}
     return AlignmentSummary(**values)
@@ -132,7 +150,7 @@ def draw(
     detections: Mapping[str, DetectionTable],
     data: Benchmark,
     measured: Measured,
-    histories: Mapping[str, pd.DataFrame],
+    told: Told,
     spec: EvaluationSpec,
     run: RunSpec,
 ) -> dict[str, str | Figure]:
@@ -148,7 +166,7 @@ def draw(
     synonyms = near_synonyms(data.text_bank.embeddings_KD.double().numpy(), vocabulary.category_ids)
     names = dict(zip(vocabulary.category_ids, vocabulary.names, strict=True))
     curves, forms, alignment = (
-        loss_curves(histories),
+        loss_curves(told.histories),
         report_forms(results, facts, latency, labels),
         alignment_of(facts, labels),
     )
@@ -167,6 +185,7 @@ def draw(
         heat_maps=heat_maps,
         heat_map_range=scale,
         levels=levels_of(facts, labels),
+        layers=layers_of(told, measured.group_ap, labels),
         latency_where=latency["where"],
         deployed=labels[deployed] if (deployed := compared.deployed(results)) else None,
         score_threshold=spec.gallery_threshold,

@@ -12,6 +12,7 @@ from crqat_pipeline.evaluation.comparison import ShownDetections
 from crqat_pipeline.evaluation.confusion import ConfusionRow
 from crqat_pipeline.evaluation.levels import LevelFigures
 from crqat_pipeline.evaluation.result import EvaluationResult
+from crqat_pipeline.reporting.run_report.which_layers import FormLayers
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class ReportData:
     is about. facts: short lines for the head (detector, data, seed, commit). alignment: by form, against the teacher.
     split_meanings: category split -> what its categories are. confusions: see confusion.confusion_rows.
     heat_map_range: similarities of the darkest and the brightest colour. levels: form -> level of the pyramid ->
-    figures. latency_where: the machine and runtime of latency_ms. deployed: the form whose latency is compared with the
-    teacher's, the one that runs integers (fake-quantized forms simulate them and are slower). score_threshold: what the
-    gallery shows.
+    figures. layers: form -> its quantizers and what they move. latency_where: the machine and runtime of latency_ms.
+    deployed: the form whose latency is compared with the teacher's, the one that runs integers (fake-quantized forms
+    simulate them and are slower). score_threshold: what the gallery shows.
     """
 
     title: str
@@ -81,6 +82,7 @@ class ReportData:
     heat_maps: Sequence[HeatMapRow] = ()
     heat_map_range: tuple[float, float] = (-1.0, 1.0)
     levels: Mapping[str, Mapping[str, LevelFigures]] = field(default_factory=dict)
+    layers: Mapping[str, FormLayers] = field(default_factory=dict)
     latency_where: str = ""
     deployed: str | None = None
     score_threshold: float = 0.3

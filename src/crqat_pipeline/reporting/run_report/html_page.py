@@ -23,6 +23,7 @@ from crqat_pipeline.reporting.run_report.themed_figure import (
     form_colours,
     loss_figure,
 )
+from crqat_pipeline.reporting.run_report.which_layers import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ def render_report(report: ReportData) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["percent"] = percent
+    environment.filters |= {"percent": percent, "short": short}
     environment.tests["measured"] = is_measured
     template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
     return template.render(**_content(report))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from crqat_pipeline.evaluation.result import EvaluationResult
-from crqat_pipeline.reporting.run_report.assembly import alignment_of, report_forms
+from crqat_pipeline.reporting.run_report.assembly import Told, alignment_of, layers_of, report_forms
+from tests.unit.reporting.run_report.test_which_layers import GROUPS, LAYERS, SCORES
 
 RESULT = EvaluationResult("coco", "fast", "shapes", 3, 2, 9, {"AP": 0.5, "AP50": 0.75, "APs": -1.0}, (), ("a note",))
 LABELS = {"teacher": "Teacher", "crqat": "CR-QAT", "int4": "CR-QAT int4 file", "onnx": "CR-QAT ONNX"}
@@ -26,3 +27,13 @@ def test_null_of_json_is_not_a_number() -> None:
     assert summary.region_region_mae != summary.region_region_mae
     assert summary.distortion_rho != summary.distortion_rho
     assert summary.region_text_mae == 0.1
+
+
+def test_each_form_has_its_own_diagnostics_and_scores() -> None:
+    told = Told({}, {"crqat": (LAYERS, GROUPS), "onnx": (LAYERS[:2], GROUPS)})
+    layers = layers_of(told, SCORES.assign(form="crqat"), LABELS)
+    assert {label: (one.num_quantizers, one.ap_images) for label, one in layers.items()} == {
+        "CR-QAT": (3, 9),
+        "CR-QAT ONNX": (2, 0),
+    }
+    assert layers_of(told, SCORES[:0], LABELS)["CR-QAT"].ap_images == 0

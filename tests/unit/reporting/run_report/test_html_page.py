@@ -18,7 +18,9 @@ from crqat_pipeline.evaluation.levels import LevelFigures
 from crqat_pipeline.reporting.run_report.content import GalleryImage, HeatMapRow, LossCurve, ReportData, ReportForm
 from crqat_pipeline.reporting.run_report.html_page import render_report
 from crqat_pipeline.reporting.run_report.html_tables import cards, changes, headline
+from crqat_pipeline.reporting.run_report.which_layers import form_layers
 from tests.support.evaluation_scenes import random_scene
+from tests.unit.reporting.run_report.test_which_layers import GROUPS, LAYERS, SCORES
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,7 @@ def _full(report: ReportData) -> ReportData:
         heat_maps=[HeatMapRow("one.jpg: cup", {"Image": image, "FP32": image, "CR-QAT": image})],
         heat_map_range=(-0.25, 0.75),
         levels={"FP32": {"P3": LevelFigures(0.625, 0.31), "all": LevelFigures(1.0, 0.5)}},
+        layers={"QAT": form_layers(LAYERS, GROUPS, SCORES), "CR-QAT": form_layers(LAYERS, GROUPS, SCORES[:0])},
         latency_where="median of 15 calls on a calculator",
         deployed="CR-QAT",
         split_meanings={"seen": "categories that were seen"},
@@ -64,7 +67,9 @@ def _sections(html: str) -> list[str]:
 
 def test_one_offline_page_with_every_section(report: ReportData) -> None:
     html = render_report(_full(report))
-    assert _sections(html) == ["forms", "groups", "categories", "confusion", "gallery", "alignment", "levels", "losses"]
+    assert _sections(html) == [
+        "forms", "groups", "categories", "confusion", "gallery", "alignment", "levels", "layers", "losses",
+    ]  # fmt: skip
     sources = re.findall(r'(?:src|srcset|href)="([^"]{0,20})', html)
     assert all(one.startswith(("data:image/png", "#")) for one in sources)
     assert "<script" not in html
@@ -73,6 +78,9 @@ def test_one_offline_page_with_every_section(report: ReportData) -> None:
     assert "LVIS box AP, the best 300 detections per image" in html
     assert "1 missed" in html
     assert "one.jpg: cup" in html
+    assert html.count("AP in percent on the first 9 validation images.") == 1
+    assert re.search(r"<td>b\.one\.weight</td><td>4</td><td class=\"bar\">0\.5<i.*\s+<td>20\.0</td><td>2 ", html)
+    assert re.search(r"<td>b\.one</td><td>2</td>\s+<td class=\"bar\">0\.6<i.*</td>\s+<td>30\.0</td>", html)
     assert re.search(r"<td>P3</td><td>62\.5</td><td>31\.0</td>", html)
     assert re.search(r"-0\.25<i class=\"scale\".*#000004.*0\.75", html)
     assert "ms: median of 15 calls on a calculator." in html
