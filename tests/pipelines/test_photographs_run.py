@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
@@ -25,7 +26,9 @@ SMALL = {
     "stage2_neck_head": STAGE,
     "vocabulary_kd": STAGE,
     "int4_export": {"image_size_px": 64, "parity_images": 2},
+    "diagnostics": {"images": 1},
     "evaluation": {
+        "group_images": 2,
         "image_size_px": 160,
         "batch_size": 4,
         "alignment_images": 2,
@@ -85,3 +88,16 @@ def test_the_report_is_written(data: Path) -> None:
     evaluation = data / "08_reporting" / "evaluation"
     assert "CR-QAT" in (evaluation / "report.html").read_text(encoding="utf-8")
     assert (evaluation / "gallery.png").stat().st_size > 0
+
+
+def test_groups_of_quantizers_are_scored_one_at_a_time_and_shown(data: Path) -> None:
+    scores = pd.read_csv(data / "08_reporting/evaluation/group_ap.csv")
+    assert set(scores["form"]) == {"ptq"}
+    groups = scores["group"].tolist()
+    assert groups[:5] == ["nothing", "everything", "backbone", "neck", "head"]
+    assert {"backbone.stage3", "depthwise weights", "inputs after depthwise"} <= set(groups)
+    assert scores["AP"].between(0, 1).all()
+    moved = pd.read_csv(data / "08_reporting/ptq/groups.csv")
+    assert set(groups[1:]) <= set(moved["group"])
+    html = (data / "08_reporting/evaluation/report.html").read_text(encoding="utf-8")
+    assert "AP in percent on the first 2 validation images." in html

@@ -105,10 +105,7 @@ def test_every_student_says_which_layers_move_its_answers(smoke):
         metrics = json.loads((reports / stage / "layers.json").read_text())
         assert metrics["largest_movement"] == pytest.approx(layers["movement"].max())
         assert (reports / stage / "layers.png").stat().st_size > 10_000
-    scores = pd.read_csv(reports / "evaluation/group_ap.csv")
-    assert set(scores["form"]) == {"ptq"}
-    assert scores["group"].tolist()[:3] == ["nothing", "everything", "backbone"]
-    assert scores["AP"].between(0, 1).all()
+    assert pd.read_csv(reports / "evaluation/group_ap.csv").empty  # evaluation.group_images is 0
     html = (reports / "evaluation/report.html").read_text(encoding="utf-8")
     assert "Single quantizers that move most" in html
 
