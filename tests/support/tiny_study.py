@@ -21,6 +21,7 @@ from crqat_pipeline.text_encoders.vocabulary_bank import bank_of_names
 
 LOADER = {"image_size_px": 64, "batch_size": 4, "num_prompts": 6}
 STUDY: dict[str, Any] = {
+    "about": "Tiny scenes.",
     "seeds": [0, 1],
     "tuning_seeds": [2],
     "learning_rates": [1e-4, 1e-3],
@@ -86,6 +87,7 @@ def study_problem(folder: Path, *, renders: bool = True) -> StudyProblem:
         device="cpu",
         train=data("train"),
         qat=qat,
+        tuning_qat=qat,
         calibration=qat,
         tuning=ScoredData(data("tune", keep_images_without_boxes=True), {"coco": truths("tune")["coco"]}),
         final=ScoredData(data("val", keep_images_without_boxes=True), truths("val")),

@@ -36,7 +36,8 @@ def lvis_on_this_numpy() -> Any:
     return module
 
 
-def _evaluate_coco(part: LibraryInput, protocol: Protocol) -> PrecisionTable:
+def matched_coco(part: LibraryInput, protocol: Protocol) -> Any:
+    """A COCOeval that has matched detections to objects, image by image, and not yet accumulated."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -50,6 +51,12 @@ def _evaluate_coco(part: LibraryInput, protocol: Protocol) -> PrecisionTable:
         evaluation = COCOeval(truth, found, "bbox")
         evaluation.params.maxDets = list(protocol.limits)
         evaluation.evaluate()
+    return evaluation
+
+
+def _evaluate_coco(part: LibraryInput, protocol: Protocol) -> PrecisionTable:
+    evaluation = matched_coco(part, protocol)
+    with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
     return PrecisionTable(evaluation.eval["precision"][..., -1], evaluation.eval["recall"])
 

@@ -10,10 +10,11 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from crqat_pipeline.detectors.table import family_of
 from crqat_pipeline.evaluation import evaluate
+from crqat_pipeline.evaluation.image_bootstrap import bootstrap_ap
 from crqat_pipeline.model_files import read_checkpoint, rebuild
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_split
@@ -22,13 +23,17 @@ from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
 from crqat_pipeline.recipes.specs import PtqSpec, QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import digest
 from crqat_pipeline.structures.checkpoint import Checkpoint
+from crqat_pipeline.study.cell_data import calibrated_on, trained_on
 from crqat_pipeline.study.kept import keep_checkpoint, write_json
-from crqat_pipeline.study.problem import ScoredData, StudyProblem, key_of
+from crqat_pipeline.study.problem import Phase, ScoredData, StudyProblem, key_of
 from crqat_pipeline.study.spec import StudySpec
 from crqat_pipeline.study.stages import bits_of, stage_specs
 from crqat_pipeline.training.non_finite import NonFiniteLossError
 
 Row = dict[str, Any]
+
+IMAGE_DRAWS = "AP_image_draws"
+"""Of a row: AP on images drawn with replacement, the same draws in every row; numbers with spaces between."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Cell:
     """learning_rate is 0 for a method that does not train."""
 
     method: str
-    phase: Literal["tuning", "final"]
+    phase: Phase
     seed: int
     learning_rate: float
 
@@ -64,7 +69,7 @@ def student_keys(cell: Cell, study: StudySpec, problem: StudyProblem, base_key: 
     """One key per stage; each contains those before it. base_key: teacher and data."""
     method = study.methods[cell.method]
     key = key_of(base_key, bits_of(method, problem.quantization), method.is_quantized)
-    if method.ptq_rule is not None:
+    if not method.is_trained:
         return [key]
     keys = []
     for spec in _stages(cell, study, problem):
@@ -101,7 +106,8 @@ def run_cell(cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPla
         row["failed"] = str(error)
     else:
         scored = problem.tuning if cell.phase == "tuning" else problem.final
-        row |= {"seconds": seconds, **_accuracy(student, scored, problem, place)}
+        draws = study.image_draws if cell.phase == "final" else 0
+        row |= {"seconds": seconds, **_accuracy(student, scored, problem, place, draws)}
         if cell.phase == "final":
             row |= _distances(student, teacher, scored, problem)
     write_json(place.row, row)
@@ -115,18 +121,19 @@ def _student(
     method, run = study.methods[cell.method], RunSpec(seed=cell.seed, device=problem.device)
     quantization = bits_of(method, problem.quantization)
     keys = student_keys(cell, study, problem, place.base_key)
+    data, calibration = trained_on(cell.phase, problem), calibrated_on(cell.phase, cell.seed, study, problem)
+    if method.is_teacher:
+        return teacher, 0.0
     if method.ptq_rule is not None:
         ptq = PtqSpec(image_size_px=problem.evaluation.image_size_px)
-        return post_training_quantization(teacher, problem.calibration, quantization, run, ptq), 0.0
+        return post_training_quantization(teacher, calibration, quantization, run, ptq), 0.0
     student, seconds = teacher, 0.0
     for spec, key in zip(_stages(cell, study, problem), keys, strict=True):
         path = place.students / f"{key}.safetensors"
         if not path.is_file():
             resume_folder = path.with_suffix(".resume")
             resume_folder.mkdir(parents=True, exist_ok=True)
-            result = run_stage(
-                student, teacher, problem.qat, problem.calibration, quantization, spec, run, StageKeep(resume_folder)
-            )
+            result = run_stage(student, teacher, data, calibration, quantization, spec, run, StageKeep(resume_folder))
             facts = {**result.student.metadata, "seconds": result.metrics["seconds"]}
             keep_checkpoint(path, Checkpoint(result.student.tensors, facts))
             shutil.rmtree(resume_folder)
@@ -135,8 +142,10 @@ def _student(
     return student, seconds
 
 
-def _accuracy(student: Checkpoint, scored: ScoredData, problem: StudyProblem, place: CellPlace) -> Row:
-    """AP by every protocol of the data, in [0, 1]."""
+def _accuracy(
+    student: Checkpoint, scored: ScoredData, problem: StudyProblem, place: CellPlace, image_draws: int
+) -> Row:
+    """AP by every protocol of the data, in [0, 1], and COCO AP of images drawn with replacement."""
     spec, resume_folder = problem.evaluation, place.row.with_suffix(".detections")
     detector = rebuild(student).detector
     table = detect_split(detector, scored.data, spec, problem.device, "detections", resume_folder)
@@ -145,6 +154,9 @@ def _accuracy(student: Checkpoint, scored: ScoredData, problem: StudyProblem, pl
         result = evaluate(truth.annotations, table, protocol, spec.backend, truth.category_splits)
         prefix = "" if protocol == "coco" else f"{protocol}_"
         figures |= {f"{prefix}{name}": value for name, value in result.metrics.items() if value > -1}
+    if image_draws:
+        draws_S = bootstrap_ap(scored.truths["coco"].annotations, table, image_draws)
+        figures[IMAGE_DRAWS] = " ".join(f"{value:.5f}" for value in draws_S)
     shutil.rmtree(resume_folder, ignore_errors=True)
     return figures
 

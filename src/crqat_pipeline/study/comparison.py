@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from crqat_pipeline.study.cell import IMAGE_DRAWS
 from crqat_pipeline.study.spec import StudySpec
-from crqat_pipeline.study.statistics import Paired, holm, mean_and_deviation, paired_difference
+from crqat_pipeline.study.statistics import CONFIDENCE, Paired, holm, mean_and_deviation, paired_difference
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Compared:
     """One method on the reported seeds. figures: name -> seed -> value; AP and distances as measured, in [0, 1].
 
-    teachers: seed -> identity of its teacher's weights.
+    teachers: seed -> identity of its teacher's weights. image_draws: seed -> AP (S,) on images drawn with replacement.
     """
 
     name: str
@@ -26,6 +31,7 @@ class Compared:
     figures: dict[str, dict[int, float]]
     reference: Compared | None
     teachers: dict[int, str]
+    image_draws: dict[int, FloatArray] = field(default_factory=dict)
 
     def mean(self, figure: str) -> float:
         return mean_and_deviation(list(self.figures.get(figure, {}).values()))[0]
@@ -49,6 +55,18 @@ class Compared:
         if len(ours.keys() & theirs.keys()) < 2:
             return None
         return paired_difference(ours, theirs)
+
+    def difference_over_images(self) -> tuple[float, float] | None:
+        """Middle 95 % of the difference in AP (mean over seeds) on images drawn with replacement; None without."""
+        if self.reference is None:
+            return None
+        theirs = self.reference.image_draws
+        seeds = (self.image_draws.keys() & theirs.keys()) - set(self.seeds_of_other_teachers)
+        if not seeds:
+            return None
+        mean_S = np.mean([self.image_draws[seed] - theirs[seed] for seed in sorted(seeds)], axis=0)
+        low, high = np.percentile(mean_S, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+        return float(low), float(high)
 
 
 IDENTITY = ("method", "phase", "seed", "learning_rate", "teacher", "failed", "seconds")
@@ -85,8 +103,16 @@ def compare(cells: pd.DataFrame, study: StudySpec) -> dict[str, Compared]:
             rate = float(rows["learning_rate"].iloc[0])
             known = rows["teacher"].fillna("unknown") if "teacher" in rows else ["unknown"] * len(rows)
             teachers = {int(seed): str(one) for seed, one in zip(rows["seed"], known, strict=True)}
-            compared[name] = Compared(name, method.label, rate, figures, reference, teachers)
+            draws = _image_draws(rows)
+            compared[name] = Compared(name, method.label, rate, figures, reference, teachers, draws)
     return {name: compared[name] for name in study.methods if name in compared}
+
+
+def _image_draws(rows: pd.DataFrame) -> dict[int, FloatArray]:
+    if IMAGE_DRAWS not in rows:
+        return {}
+    told = zip(rows["seed"], rows[IMAGE_DRAWS], strict=True)
+    return {int(seed): np.array(text.split(), float) for seed, text in told if isinstance(text, str)}
 
 
 def adjusted_p_values(compared: Mapping[str, Compared], figure: str) -> dict[str, float]:

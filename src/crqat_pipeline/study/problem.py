@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -13,6 +13,8 @@ from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.evaluation_run import Truth
 from crqat_pipeline.recipes.specs import EvaluationSpec, NamedBuilderSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
+
+Phase = Literal["tuning", "final"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,11 @@ class ScoredData:
 
 @dataclass(frozen=True)
 class StudyProblem:
-    """The detector and its data. tuning: images that choose learning rates; final: images of the reported figures."""
+    """The detector and its data.
+
+    tuning: images that choose learning rates; final: images of the reported figures. tuning_qat: what cells that choose
+    rates train on; `qat` itself where the tuning images are no part of it.
+    """
 
     detector: NamedBuilderSpec
     teacher: TeacherSpec
@@ -34,6 +40,7 @@ class StudyProblem:
     device: str
     train: TrainingData
     qat: TrainingData
+    tuning_qat: TrainingData
     calibration: TrainingData
     tuning: ScoredData
     final: ScoredData

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crqat_pipeline.study.cell import Cell, CellPlace, Row, read_row, run_cell, student_keys
+from crqat_pipeline.study.cell_data import calibrated_on, trained_on
 from crqat_pipeline.study.pool import StudyPool
-from crqat_pipeline.study.problem import StudyProblem, key_of, split_key
+from crqat_pipeline.study.problem import Phase, StudyProblem, key_of, split_key
 from crqat_pipeline.study.spec import StudySpec
 from crqat_pipeline.study.teachers import teacher_path, train_teacher
 
@@ -38,11 +39,14 @@ class Placement:
     def __init__(self, folder: Path, rows: Path, study: StudySpec, problem: StudyProblem) -> None:
         self._folder, self._rows, self._study, self._problem = folder, rows, study, problem
         self._train = split_key(problem.train)
-        self._qat = key_of(split_key(problem.qat), split_key(problem.calibration))
+        self._trained: dict[tuple[Phase, int | None], str] = {}
         measured = problem.evaluation.model_dump(include=MEASURED)
         self._scored = {
-            name: key_of(split_key(scored.data), sorted(scored.truths), measured)
-            for name, scored in (("tuning", problem.tuning), ("final", problem.final))
+            name: key_of(split_key(scored.data), sorted(scored.truths), measured, *draws)
+            for name, scored, draws in (
+                ("tuning", problem.tuning, ()),
+                ("final", problem.final, [study.image_draws] if study.image_draws else ()),
+            )
         }
 
     def teacher(self, seed: int) -> Path:
@@ -50,16 +54,25 @@ class Placement:
 
     def cell(self, cell: Cell) -> CellPlace:
         teacher = self.teacher(cell.seed)
-        base_key = key_of(teacher.name, self._qat)
+        base_key = key_of(teacher.name, self._trained_key(cell))
         keys = student_keys(cell, self._study, self._problem, base_key)
         row = self._rows / f"{cell.label}-{key_of(keys, self._scored[cell.phase])}.json"
         return CellPlace(row, self._folder / "students", teacher, base_key)
+
+    def _trained_key(self, cell: Cell) -> str:
+        """Of the images that the cell trains on and is calibrated on."""
+        which = (cell.phase, None if self._study.calibration_draw is None else cell.seed)
+        if which not in self._trained:
+            trained = trained_on(cell.phase, self._problem)
+            calibrated = calibrated_on(cell.phase, cell.seed, self._study, self._problem)
+            self._trained[which] = key_of(split_key(trained), split_key(calibrated))
+        return self._trained[which]
 
 
 def tuning_cells(study: StudySpec, methods: Iterable[str]) -> list[Cell]:
     """Grid × tuning seeds of every method that trains and chooses its own rate."""
     own = dict.fromkeys(study.methods[name].rate_of or name for name in methods)
-    trained = [name for name in own if study.methods[name].ptq_rule is None]
+    trained = [name for name in own if study.methods[name].is_trained]
     return [
         Cell(name, "tuning", seed, rate)
         for name in trained

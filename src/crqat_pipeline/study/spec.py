@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -24,6 +25,7 @@ class MethodSpec(_Spec):
     ptq_rule: Literal["minmax", "percentile", "mse"] | None = Field(
         default=None, description="Calibration alone by this rule; then nothing below has a meaning"
     )
+    is_teacher: bool = Field(default=False, description="The full-precision teacher itself, untrained")
     is_quantized: bool = Field(default=True, description="False: the full-precision fine-tune, a control")
     plan: str = Field(default="single_stage", description="Row of PLANS: stages, their parts, shares and terms")
     distillation: DistillationSpec = Field(default_factory=DistillationSpec, description="Terms; the plan says when")
@@ -32,10 +34,20 @@ class MethodSpec(_Spec):
     bits: tuple[int, int, int] | None = Field(
         default=None, description="Weights, activations, attention; else the run's"
     )
+    num_steps: int | None = Field(default=None, ge=1, description="Training steps; else the study's")
+    num_prompts: int | None = Field(default=None, ge=1, description="Prompts of a batch; else the study's")
+    widths: Path | None = Field(
+        default=None,
+        description="File of widths of single layers, as bit_allocation writes it; the bits hold elsewhere",
+    )
     rate_of: str | None = Field(
         default=None, description="Method whose chosen learning rate this one takes; else its own"
     )
     reference: str | None = Field(default="qat", description="Method that it is paired with")
+
+    @property
+    def is_trained(self) -> bool:
+        return self.ptq_rule is None and not self.is_teacher
 
     @model_validator(mode="after")
     def _plan_exists(self) -> Self:
@@ -54,13 +66,27 @@ class TableSpec(_Spec):
 class StudySpec(_Spec):
     """Methods × learning rates × tuning seeds first; then every method at its best rate on the other seeds."""
 
+    about: str = Field(min_length=1, description="Head of the page: which detector and data, what a seed is")
     seeds: tuple[int, ...] = Field(
         min_length=2, description="Seeds of the reported figures: teacher, data order, draws"
     )
     tuning_seeds: tuple[int, ...] = Field(description="Seeds that choose the learning rate; none of the reported ones")
     learning_rates: tuple[float, ...] = Field(min_length=1, description="The same grid for every method")
     selection_metric: str = Field(default="AP", description="COCO figure on the tuning images that chooses the rate")
-    tuning_images: int = Field(default=300, ge=1, description="Rendered images of the tuning split")
+    tuning_source: Literal["rendered", "held_out"] = Field(
+        default="rendered",
+        description="rendered: images of the embedded benchmark that no other stage reads. held_out: images of the QAT "
+        "data, which tuning cells do not train on; reported cells train on all",
+    )
+    tuning_images: int = Field(default=300, ge=1, description="Images of the tuning split")
+    calibration_draw: int | None = Field(
+        default=None, ge=1, description="Every seed calibrates on so many images of its own; absent: all on the run's"
+    )
+    image_draws: int = Field(
+        default=0,
+        ge=0,
+        description="Draws of the reported images with replacement (bootstrap); 0: no interval over images",
+    )
     processes: int = Field(default=2, ge=1, description="Cells that run side by side")
     threads_per_process: int = Field(default=1, ge=1)
     loader: LoaderSpec

@@ -9,25 +9,31 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from crqat_pipeline.catalog_io.given import GIVEN
 from crqat_pipeline.detection_data.open_shapes import RenderedSplit
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.evaluation_run import truth, truth_of
 from crqat_pipeline.recipes.gathered import StudyData
 from crqat_pipeline.recipes.specs import EvaluationSpec, FetchDataSpec, NamedBuilderSpec, TeacherSpec
 from crqat_pipeline.reporting.study_page.page import results_page
+from crqat_pipeline.study.cell_data import without_images
 from crqat_pipeline.study.comparison import cells_by_method
 from crqat_pipeline.study.problem import ScoredData, StudyProblem
 from crqat_pipeline.study.run import run_study
 from crqat_pipeline.study.spec import StudySpec
-from crqat_pipeline.study.tuning_data import prepare_tuning, tuning_layout
+from crqat_pipeline.study.tuning_data import held_out_annotations, prepare_tuning, tuning_layout
 from crqat_pipeline.training.tracker import Tracker
 
-__all__ = ["pose", "prepare_tuning", "render_tuning", "run", "write_results"]
+__all__ = ["choose_tuning", "pose", "prepare_tuning", "run", "write_results"]
 
 
-def render_tuning(spec: FetchDataSpec, study: StudySpec) -> tuple[RenderedSplit, dict[str, Any]]:
-    """Images and annotations that choose learning rates and nothing else."""
-    return tuning_layout(spec, study.tuning_images)
+def choose_tuning(
+    spec: FetchDataSpec, study: StudySpec, qat_annotations: Mapping[str, Any]
+) -> tuple[RenderedSplit | str, dict[str, Any]]:
+    """Images and annotations that choose learning rates and nothing else: rendered, or held out of the QAT data."""
+    if study.tuning_source == "rendered":
+        return tuning_layout(spec, study.tuning_images)
+    return GIVEN, held_out_annotations(qat_annotations, study.tuning_images)
 
 
 def pose(
@@ -37,10 +43,11 @@ def pose(
     quantization: QuantSpec,
     evaluation: EvaluationSpec,
     device: str,
+    study: StudySpec,
 ) -> StudyProblem:
-    """What every cell has in common. LVIS annotations score the same images and prompts as COCO's."""
+    """What every cell has in common. LVIS annotations score too where they have the prompts of COCO's."""
     truths = {"coco": truth_of(data.final)}
-    if data.lvis.annotations is not None:
+    if data.lvis.annotations is not None and data.lvis.text_bank.prompts == data.final.text_bank.prompts:
         truths["lvis"] = truth(data.lvis.annotations, data.final.vocabulary)
     return StudyProblem(
         detector=detector,
@@ -50,6 +57,7 @@ def pose(
         device=device,
         train=data.train,
         qat=data.qat,
+        tuning_qat=data.qat if study.tuning_source == "rendered" else without_images(data.qat, data.tuning),
         calibration=data.calibration,
         tuning=ScoredData(data.tuning, {"coco": truth_of(data.tuning)}),
         final=ScoredData(data.final, truths),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.gather_nodes import gather
-from crqat_pipeline.pipelines.study.nodes import pose, prepare_tuning, render_tuning, run, write_results
+from crqat_pipeline.pipelines.study.nodes import choose_tuning, pose, prepare_tuning, run, write_results
 
 
 def create_pipeline() -> Pipeline:
@@ -15,13 +15,14 @@ def create_pipeline() -> Pipeline:
         "quantization": "params:quantization",
         "evaluation": "params:evaluation",
         "device": "params:run.device",
+        "study": "params:study",
     }
     nodes = [
         Node(
-            render_tuning,
-            inputs=["params:fetch_data", "params:study"],
+            choose_tuning,
+            inputs=["params:fetch_data", "params:study", "qat_annotations"],
             outputs=["tune_images", "tune_annotations"],
-            name="render_tuning",
+            name="choose_tuning",
         ),
         Node(prepare_tuning, inputs="tune_annotations", outputs="tune_set", name="prepare_tuning"),
         *gather("tune_benchmark", "study_data"),

@@ -42,7 +42,7 @@ def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec)
     lines += _unpaired(compared.values())
     lines += _failures(cells)
     shown = [compared[name] for name in study.tables[0].methods if name in compared]
-    trained = [row for row in shown if study.methods[row.name].ptq_rule is None]  # PTQ would set the scale
+    trained = [row for row in shown if study.methods[row.name].is_trained]  # PTQ would set the scale
     means = grid(cells, study, study.selection_metric)
     panels: dict[str, dict[str, list[float]]] = {}
     for name, values in means.items():
@@ -61,18 +61,21 @@ def _head(study: StudySpec, bits: str) -> list[str]:
     rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
     text = f"""# Results of the study
 
-Written by `kedro run --pipelines=study`; do not edit. What follows from it: [findings.md](findings.md).
+Written by `kedro run --pipelines=study`; do not edit.
 
-Embedded benchmark, small detector, {bits} where a row says nothing else. Every method trains for
-{study.optimization.num_steps} steps of {study.loader.batch_size} images on the same images, with seeds {seeds}; each
-seed has a teacher of its own. Learning rates were chosen among {rates} on other seeds ({tuning_seeds}) and other
-images.
+{study.about}
 
-- AP in percent, mean ± standard deviation. Seen: categories of the QAT images; unseen: others that the teacher was
-  trained on; novel: compositions that nobody was trained on.
+{bits} where a row says nothing else. Every method trains for {study.optimization.num_steps} steps of
+{study.loader.batch_size} images on the same images, with seeds {seeds}. Learning rates were chosen among {rates} on
+other seeds ({tuning_seeds}) and other images.
+
+- AP in percent, mean ± standard deviation over seeds. Where there are splits: seen, categories of the QAT images;
+  unseen, others that the teacher was trained on; novel, compositions that nobody was trained on.
 - Δ: mean paired difference with its 95 % interval (Student's t) for this one comparison. Bold: it holds after Holm's
   correction for all methods that the page compares in this figure (adjusted p up to 0.05). An interval clear of zero
   that is not bold is what chance gives once in twenty.
+- Δ AP, images: the same difference on images drawn with replacement, mean over seeds, and its middle 95 %. The interval
+  over seeds says what another training gives, this one what other images of the kind may give.
 - MAE: mean absolute difference of cosines from the teacher's.
 - s: seconds of training on {study.threads_per_process} thread, {study.processes} side by side, beside other work.
 """
@@ -96,24 +99,31 @@ def _table(table: TableSpec, compared: dict[str, Compared], holding: Holding) ->
     lines = [f"## {table.title}", "", table.note, ""] if table.note else [f"## {table.title}", ""]
     if not rows:
         return [*lines, "Not run.", ""]
+    accuracy, lvis = _measured(ACCURACY, compared), _measured(LVIS, compared)
+    differing = [(figure, title) for figure, title in accuracy if (figure, title) in DIFFERENCES]
+    drawn = any(row.image_draws for row in compared.values())
     lines += _markdown(
-        ["", "rate", *(title for _, title in ACCURACY), "Δ AP", "Δ unseen", "Δ novel"],
+        [
+            *("", "rate", *(title for _, title in accuracy), *(f"Δ {title}" for _, title in differing)),
+            *(["Δ AP, images"] if drawn else []),
+        ],
         (
             [
                 row.label,
                 f"{row.learning_rate:g}" if row.learning_rate else "–",
-                *(_percent(row, figure) for figure, _ in ACCURACY),
-                *(_difference(row, figure, 100, 2, holding) for figure in ("AP", "AP_unseen", "AP_novel")),
+                *(_percent(row, figure) for figure, _ in accuracy),
+                *(_difference(row, figure, 100, 2, holding) for figure, _ in differing),
+                *([_over_images(row)] if drawn else []),
             ]
             for row in rows
         ),
     )
     lines += _markdown(
-        ["", *(title for _, title in (*LVIS, *DISTANCES)), "Δ region–text", "Δ region–region", "s"],
+        ["", *(title for _, title in (*lvis, *DISTANCES)), "Δ region–text", "Δ region–region", "s"],
         (
             [
                 row.label,
-                *(_percent(row, figure) for figure, _ in LVIS),
+                *(_percent(row, figure) for figure, _ in lvis),
                 *(_number(row.mean(figure), 4) for figure, _ in DISTANCES),
                 *(_difference(row, figure, 1, 4, holding) for figure, _ in DISTANCES),
                 _number(row.mean("seconds"), 0),
@@ -124,6 +134,16 @@ def _table(table: TableSpec, compared: dict[str, Compared], holding: Holding) ->
     if missing:
         lines += [f"Not run: {', '.join(missing)}.", ""]
     return lines
+
+
+def _measured(figures: Sequence[tuple[str, str]], compared: Mapping[str, Compared]) -> list[tuple[str, str]]:
+    """Those that some method has: data without splits has no figures of them."""
+    return [one for one in figures if any(row.figures.get(one[0]) for row in compared.values())]
+
+
+def _over_images(row: Compared) -> str:
+    between = row.difference_over_images()
+    return "–" if between is None else f"[{100 * between[0]:+.2f}, {100 * between[1]:+.2f}]"
 
 
 def _corrected(compared: Mapping[str, Compared]) -> list[str]:
