@@ -38,6 +38,7 @@ STUDY: dict[str, Any] = {
             "distillation": {"pkd": {"weight": 6.0}, "trkd": {"weight": 6.0}},
         },
     },
+    "pareto": {"methods": ["qat", "crqat"], "prompts": [6]},
     "tables": [{"title": "Main table", "note": "Everything.", "methods": ["ptq_omse", "qat", "crqat"]}],
 }
 

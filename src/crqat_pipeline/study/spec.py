@@ -63,6 +63,15 @@ class TableSpec(_Spec):
     note: str = Field(default="", description="What the table asks, in a sentence")
 
 
+class ParetoSpec(_Spec):
+    """The picture of accuracy against cost."""
+
+    methods: tuple[str, ...] = Field(min_length=1)
+    prompts: tuple[int, ...] = Field(
+        min_length=1, description="Prompts asked about at once; bit operations depend on it"
+    )
+
+
 class StudySpec(_Spec):
     """Methods × learning rates × tuning seeds first; then every method at its best rate on the other seeds."""
 
@@ -93,6 +102,7 @@ class StudySpec(_Spec):
     optimization: OptimizationSpec = Field(description="Of every method; the grid replaces learning_rate")
     methods: dict[str, MethodSpec] = Field(min_length=1)
     tables: tuple[TableSpec, ...] = Field(min_length=1)
+    pareto: ParetoSpec
     only: tuple[str, ...] = Field(
         default=(), description="Run these methods only; all when empty. A string names several with spaces between"
     )
@@ -107,7 +117,7 @@ class StudySpec(_Spec):
         shared = set(self.seeds) & set(self.tuning_seeds)
         if shared:
             raise ValueError(f"A seed that chose a rate must not be reported; both lists have {sorted(shared)}.")
-        named = [*self.only, *(name for table in self.tables for name in table.methods)]
+        named = [*self.only, *self.pareto.methods, *(name for table in self.tables for name in table.methods)]
         for method in self.methods.values():
             named += [name for name in (method.rate_of, method.reference) if name is not None]
         for name in named:

@@ -18,6 +18,7 @@ from crqat_pipeline.recipes.specs import EvaluationSpec, FetchDataSpec, NamedBui
 from crqat_pipeline.reporting.study_page.page import results_page
 from crqat_pipeline.study.cell_data import without_images
 from crqat_pipeline.study.comparison import cells_by_method
+from crqat_pipeline.study.costs import method_costs
 from crqat_pipeline.study.problem import ScoredData, StudyProblem
 from crqat_pipeline.study.run import run_study
 from crqat_pipeline.study.spec import StudySpec
@@ -80,7 +81,12 @@ def run(problem: StudyProblem, study: StudySpec, folder: Path, rows: Path, track
 
 
 def write_results(
-    cells: Mapping[str, pd.DataFrame], study: StudySpec, quantization: QuantSpec
-) -> tuple[str, Figure, Figure, Figure]:
-    """The page of tables, and the plots of paired differences, of the grid, and of alignment."""
-    return results_page(pd.concat(list(cells.values()), ignore_index=True), study, quantization)
+    cells: Mapping[str, pd.DataFrame],
+    study: StudySpec,
+    quantization: QuantSpec,
+    detector: NamedBuilderSpec,
+    evaluation: EvaluationSpec,
+) -> tuple[str, Figure, Figure, Figure, Figure]:
+    """The page of tables, and the plots of paired differences, of the grid, of alignment, and of cost."""
+    costs = method_costs(study, study.pareto.methods, detector, quantization, evaluation.image_size_px)
+    return results_page(pd.concat(list(cells.values()), ignore_index=True), study, quantization, costs)

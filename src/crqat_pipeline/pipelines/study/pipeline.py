@@ -35,8 +35,17 @@ def create_pipeline() -> Pipeline:
         ),
         Node(
             write_results,
-            inputs=["study_cells", "params:study", "params:quantization"],
-            outputs=["study_results", "study_differences_plot", "study_rates_plot", "study_alignment_plot"],
+            inputs=[
+                "study_cells",
+                "params:study",
+                "params:quantization",
+                "params:detector",
+                "params:evaluation",
+            ],
+            outputs=[
+                "study_results",
+                *(f"study_{plot}_plot" for plot in ("differences", "rates", "alignment", "pareto")),
+            ],
             name="write_results",
         ),
     ]

@@ -16,7 +16,8 @@ MARKERS = "osD^vP*Xph"
 COMPARED = (("AP_qat", "seen"), ("AP_unseen", "unseen"), ("AP_novel", "novel"))
 
 
-def _new(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty one, in inches."""
     figure = Figure(figsize=(width, height), dpi=130, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -25,7 +26,7 @@ def _new(width: float, height: float) -> Figure:
 def differences_figure(rows: Sequence[Compared]) -> Figure:
     """One line per method and group of categories: mean paired difference to the reference, 95 % interval."""
     shown = [row for row in rows if row.reference is not None]
-    figure = _new(8, 1.2 + 0.62 * max(len(shown), 1))
+    figure = new_figure(8, 1.2 + 0.62 * max(len(shown), 1))
     axes = figure.subplots()
     for offset, (figure_name, label) in enumerate(COMPARED):
         at, means, reaches = [], [], []
@@ -53,7 +54,7 @@ def differences_figure(rows: Sequence[Compared]) -> Figure:
 def rates_figure(panels: Mapping[str, Mapping[str, Sequence[float]]], rates: Sequence[float]) -> Figure:
     """The selection metric on the tuning images over the learning rate: a panel per bit-width (title -> its methods),
     a line per method; the best is ringed."""
-    figure = _new(8, 4.6 * max(len(panels), 1))
+    figure = new_figure(8, 4.6 * max(len(panels), 1))
     every = figure.subplots(max(len(panels), 1), 1, squeeze=False)[:, 0]
     for axes, (title, means) in zip(every, panels.items(), strict=False):
         _draw_rates(axes, means, rates)
@@ -82,7 +83,7 @@ def _draw_rates(axes: Axes, means: Mapping[str, Sequence[float]], rates: Sequenc
 
 def alignment_figure(rows: Sequence[Compared]) -> Figure:
     """Distance to the teacher's embeddings against AP on unseen categories: a dot per seed, a mark per method."""
-    figure = _new(9, 4.2)
+    figure = new_figure(9, 4.2)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (name, title) in zip(
         panels, (("region_text_mae", "region–text MAE"), ("region_region_mae", "region–region MAE")), strict=True

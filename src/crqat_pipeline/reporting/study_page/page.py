@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.reporting.study_page.figures import alignment_figure, differences_figure, rates_figure
+from crqat_pipeline.reporting.study_page.pareto_figure import pareto_figure
 from crqat_pipeline.study.comparison import Compared, adjusted_p_values, compare, grid
+from crqat_pipeline.study.costs import MethodCost
 from crqat_pipeline.study.spec import StudySpec, TableSpec
 from crqat_pipeline.study.statistics import CONFIDENCE, Paired
 
@@ -24,8 +26,13 @@ Holding = Set[tuple[str, str]]
 """(method, figure) of the differences that hold after the correction."""
 
 
-def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec) -> tuple[str, Figure, Figure, Figure]:
-    """Markdown, and the figures of paired differences, of the grid of learning rates, and of alignment."""
+def results_page(
+    cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec, costs: Mapping[str, MethodCost]
+) -> tuple[str, Figure, Figure, Figure, Figure]:
+    """Markdown, and the figures of paired differences, of learning rates, of alignment, and of accuracy against cost.
+
+    costs: of the methods of `study.pareto`.
+    """
     compared = compare(cells, study)
     bits = (quantization.weight_bits, quantization.activation_bits, quantization.attention_bits)
     holding = {
@@ -37,6 +44,7 @@ def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec)
     lines = [*_head(study, "-".join(map(str, bits))), *_pictures()]
     for table in study.tables:
         lines += _table(table, compared, holding)
+    lines += _cost(study, compared, costs)
     lines += _corrected(compared)
     lines += _grid(cells, study, compared)
     lines += _unpaired(compared.values())
@@ -53,6 +61,7 @@ def results_page(cells: pd.DataFrame, study: StudySpec, quantization: QuantSpec)
         differences_figure(trained),
         rates_figure(panels, study.learning_rates),
         alignment_figure(trained),
+        pareto_figure([compared[name] for name in study.pareto.methods if name in compared], costs),
     )
 
 
@@ -144,6 +153,30 @@ def _measured(figures: Sequence[tuple[str, str]], compared: Mapping[str, Compare
 def _over_images(row: Compared) -> str:
     between = row.difference_over_images()
     return "–" if between is None else f"[{100 * between[0]:+.2f}, {100 * between[1]:+.2f}]"
+
+
+def _cost(study: StudySpec, compared: Mapping[str, Compared], costs: Mapping[str, MethodCost]) -> list[str]:
+    accuracy = _measured(ACCURACY, compared)
+    lines = [
+        "## Accuracy against cost",
+        "",
+        "Size in 2^20 bytes and bit operations of one image, from shapes and widths alone.",
+        "",
+        "![Accuracy against cost](results/pareto.png)",
+        "",
+    ]
+    head = ["", "MB", *(f"GBOPs, {prompts} prompts" for prompts in study.pareto.prompts)]
+    rows = [
+        [
+            compared[name].label,
+            _number(costs[name].size_mb, 3),
+            *(_number(costs[name].bops_g[prompts], 2) for prompts in study.pareto.prompts),
+            *(_percent(compared[name], figure) for figure, _ in accuracy),
+        ]
+        for name in study.pareto.methods
+        if name in compared
+    ]
+    return lines + _markdown([*head, *(title for _, title in accuracy)], rows)
 
 
 def _corrected(compared: Mapping[str, Compared]) -> list[str]:

@@ -7,13 +7,17 @@ import pytest
 
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.reporting.study_page.page import results_page
+from crqat_pipeline.study.cell import IMAGE_DRAWS
 from crqat_pipeline.study.comparison import cells_by_method, compare, grid
+from crqat_pipeline.study.costs import MethodCost
 from tests.support.tiny_study import STUDY, cells_frame, study_spec
+
+COSTS = {"qat": MethodCost(0.5, {6: 11.25}), "crqat": MethodCost(0.5, {6: 11.25})}
 
 
 @pytest.fixture(scope="module")
 def made():
-    return results_page(cells_frame(), study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"))
+    return results_page(cells_frame(), study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"), COSTS)
 
 
 def row_of(page: str, label: str, table: int = 0) -> list[str]:
@@ -42,7 +46,7 @@ def test_a_difference_that_is_clear_alone_but_not_among_all_is_not_bold():
     cells = cells_frame()
     final = (cells["phase"] == "final") & (cells["method"] == "crqat")
     cells.loc[final, "AP"] = [0.54, 0.5382, 0.5401]
-    alone = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"))[0]
+    alone = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"), COSTS)[0]
     paired = compare(cells, study_spec())["crqat"].difference("AP")
     assert paired.is_clear
     assert 0.025 < paired.p_value < 0.05
@@ -50,7 +54,7 @@ def test_a_difference_that_is_clear_alone_but_not_among_all_is_not_bold():
     more = cells[cells["method"] == "crqat"].assign(method="again")
     methods = STUDY["methods"] | {"again": {"label": "Again"}}
     spec = study_spec(seeds=[0, 1, 2], tuning_seeds=[5], methods=methods)
-    page = results_page(pd.concat([cells, more]), spec, QuantSpec.parse("4-4-8"))[0]
+    page = results_page(pd.concat([cells, more]), spec, QuantSpec.parse("4-4-8"), COSTS)[0]
     assert "**" not in row_of(page, "CR-QAT")[6]
     section = page.split("## What holds after Holm's correction")[1].split("##")[0]
     lines = {line.split("|")[2].strip(): line for line in section.splitlines() if line.startswith("| AP, of 3")}
@@ -65,8 +69,8 @@ def test_alignment_and_seconds_stand_in_the_second_table(made):
 
 
 def test_the_whole_grid_is_there_with_the_chosen_rates_in_bold(made):
-    assert row_of(made[0], "QAT (LSQ)", 2) == ["QAT (LSQ)", "**40.0**", "30.0"]
-    assert row_of(made[0], "CR-QAT", 2) == ["CR-QAT", "35.0", "**45.0**"]
+    assert row_of(made[0], "QAT (LSQ)", 3) == ["QAT (LSQ)", "**40.0**", "30.0"]
+    assert row_of(made[0], "CR-QAT", 3) == ["CR-QAT", "35.0", "**45.0**"]
 
 
 def test_the_head_says_seeds_rates_bits_and_length(made):
@@ -79,7 +83,7 @@ def test_methods_without_cells_are_named_as_not_run():
     methods = STUDY["methods"] | {"late": {"label": "Late"}}
     tables = [*STUDY["tables"], {"title": "Later", "methods": ["late"]}]
     tables[0] = tables[0] | {"methods": ["qat", "late"]}
-    page = results_page(cells_frame(), study_spec(methods=methods, tables=tables), QuantSpec.parse("4-4-8"))[0]
+    page = results_page(cells_frame(), study_spec(methods=methods, tables=tables), QuantSpec.parse("4-4-8"), COSTS)[0]
     assert "Not run: late." in page
     assert page.split("## Later")[1].strip().startswith("Not run.")
 
@@ -90,7 +94,7 @@ def test_cells_that_diverged_are_listed_and_left_out_of_the_means():
     figures = [name for name in cells.columns if name not in ("method", "phase", "seed", "learning_rate", "failed")]
     cells.loc[lost, figures] = float("nan")
     cells.loc[lost, "failed"] = "at step 3 trkd did not"
-    page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"))[0]
+    page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"), COSTS)[0]
     assert "- crqat, rate 0.001, seed 2: at step 3 trkd did not" in page
     assert row_of(page, "CR-QAT")[2] == "53.0 ± 1.4"
     assert compare(cells, study_spec())["crqat"].difference("AP").num_seeds == 2
@@ -108,7 +112,7 @@ def test_methods_are_paired_on_the_seeds_whose_teachers_have_the_same_weights():
     assert compared.seeds_of_other_teachers == [1]
     assert compared.difference("AP").num_seeds == 2
     assert compared.difference("AP").mean == pytest.approx(0.015)
-    page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"))[0]
+    page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"), COSTS)[0]
     assert "- CR-QAT: 1" in page.split("## Seeds that are not paired")[1]
 
 
@@ -145,8 +149,8 @@ def test_the_grid_has_one_mean_per_rate_and_nan_where_a_seed_is_lost():
 
 
 def test_pictures_draw_with_one_line_per_trained_method(made):
-    _, differences, rates, alignment = made
-    for figure in (differences, rates, alignment):
+    _, differences, rates, alignment, pareto = made
+    for figure in (differences, rates, alignment, pareto):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         assert buffer.tell() > 5000
@@ -154,18 +158,19 @@ def test_pictures_draw_with_one_line_per_trained_method(made):
     assert labels == ["CR-QAT"]
     assert [text.get_text() for text in rates.axes[0].get_legend().get_texts()] == ["QAT (LSQ)", "CR-QAT"]
     assert len(alignment.axes) == 2
+    assert [axes.get_xlabel()[:4] for axes in pareto.axes] == ["bit ", "size"] * 2
 
 
 def test_pictures_draw_when_nothing_was_compared():
     cells = cells_frame()
-    _, *figures = results_page(cells[cells["method"] == "qat"], study_spec(), QuantSpec.parse("4-4-8"))
+    _, *figures = results_page(cells[cells["method"] == "qat"], study_spec(), QuantSpec.parse("4-4-8"), COSTS)
     for figure in figures:
         figure.savefig(io.BytesIO(), format="png")
 
 
 def test_methods_of_other_bits_have_a_panel_of_their_own():
     methods = STUDY["methods"] | {"crqat": STUDY["methods"]["crqat"] | {"bits": [3, 3, 8]}}
-    rates = results_page(cells_frame(), study_spec(methods=methods), QuantSpec.parse("4-4-8"))[2]
+    rates = results_page(cells_frame(), study_spec(methods=methods), QuantSpec.parse("4-4-8"), COSTS)[2]
     lines = {axes.get_title(loc="left"): axes.get_legend_handles_labels()[1] for axes in rates.axes}
     assert lines == {"4-4-8": ["QAT (LSQ)"], "3-3-8": ["CR-QAT"]}
 
@@ -180,3 +185,29 @@ def test_tables_of_cells_have_the_same_columns_whatever_else_was_run():
     assert list(tables["crqat"]) == ["method", "phase", "seed", "learning_rate", "teacher", "failed", "AP", "AR"]
     alone = cells_by_method([new | {"learning_rate": 1e-4}])["crqat"]
     assert list(alone) == list(tables["crqat"])
+
+
+def test_accuracy_stands_beside_cost(made):
+    section = made[0].split("## Accuracy against cost")[1].split("##")[0]
+    line = next(line for line in section.splitlines() if line.startswith("| CR-QAT"))
+    assert [cell.strip() for cell in line.strip("|").split("|")][:4] == ["CR-QAT", "0.500", "11.25", "53.0 ± 1.0"]
+
+
+def test_the_interval_over_images_is_that_of_the_paired_draws():
+    """Draws of qat are 40 and 50 % in every seed; crqat is 1, 2 and 3 points above on both."""
+    cells = cells_frame()
+    cells[IMAGE_DRAWS] = "0.40000 0.50000"
+    for seed, above in enumerate((0.01, 0.02, 0.03)):
+        of_seed = (cells["method"] == "crqat") & (cells["seed"] == seed) & (cells["phase"] == "final")
+        cells.loc[of_seed, IMAGE_DRAWS] = f"{0.4 + above:.5f} {0.5 + 2 * above:.5f}"
+    page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"), COSTS)[0]
+    low, high = (float(part) for part in row_of(page, "CR-QAT")[-1].strip("[]").split(", "))
+    assert low == pytest.approx(2.05)
+    assert high == pytest.approx(3.95)
+    assert row_of(page, "QAT (LSQ)")[-1] == "–"
+
+
+def test_figures_that_nobody_has_get_no_column():
+    cells = cells_frame().drop(columns=["AP_qat", "AP_unseen", "AP_novel"])
+    page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"), COSTS)[0]
+    assert "| rate | AP | Δ AP |" in page
