@@ -59,7 +59,8 @@ def bootstrap_ap(
         has_objects_S = np.isfinite(precision_S)
         total_S[has_objects_S] += precision_S[has_objects_S]
         measured_S += has_objects_S
-    return np.divide(total_S, measured_S, out=np.full(num_draws, np.nan), where=measured_S > 0)
+    result_S: FloatArray = np.divide(total_S, measured_S, out=np.full(num_draws, np.nan), where=measured_S > 0)
+    return result_S
 
 
 def drawn_images(num_images: int, num_draws: int, seed: int = 0) -> IntArray:

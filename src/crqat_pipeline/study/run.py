@@ -121,7 +121,7 @@ def run_study(
     """Rows of all cells of the chosen methods, tuning first. `report` hears of every row as it is finished.
 
     folder: teachers and students. rows: one file per finished cell. What is there is not run again, and no teacher is
-    trained whose cells are all finished.
+    trained whose cells are all finished. With `study.finished_only` nothing is run, and missing cells are left out.
     """
     placement = Placement(folder, rows, study, problem)
     tuned = _rows_of(tuning_cells(study, study.chosen), "learning rates", study, problem, placement, report)
@@ -138,6 +138,8 @@ def _rows_of(
     report: Callable[[Row], None],
 ) -> list[Row]:
     jobs = {cell: _CellJob(cell, study, placement.cell(cell)) for cell in cells}
+    if study.finished_only:
+        return [read_row(job.place.row) for job in jobs.values() if job.place.row.is_file()]
     missing = [job for job in jobs.values() if not job.place.row.is_file()]
     teachers = {job.cell.seed: job.place.teacher for job in missing if not job.place.teacher.is_file()}
     if teachers:

@@ -103,6 +103,7 @@ class StudySpec(_Spec):
     methods: dict[str, MethodSpec] = Field(min_length=1)
     tables: tuple[TableSpec, ...] = Field(min_length=1)
     pareto: ParetoSpec
+    finished_only: bool = Field(default=False, description="Run nothing: the page of the cells that are there")
     only: tuple[str, ...] = Field(
         default=(), description="Run these methods only; all when empty. A string names several with spaces between"
     )

@@ -57,6 +57,12 @@ def test_a_study_runs_once_and_goes_on_where_files_are_missing(tmp_path):
     lost.unlink()
     for student in (folder / "students").iterdir():
         student.unlink()
+    shown = study.model_copy(update={"finished_only": True})
+    finished = run_study(shown, problem, folder, rows, heard.append)
+    assert heard == []
+    assert [without_times(row) for row in finished] == [
+        without_times(row) for row in found if (row["method"], row["phase"], row["seed"]) != ("crqat", "final", 1)
+    ]
     repeated, heard = run()
     assert [(row["method"], row["phase"], row["seed"]) for row in heard] == [("crqat", "final", 1)]
     assert without_times(json.loads(lost.read_text())) == without_times(before)

@@ -77,7 +77,7 @@ def run(problem: StudyProblem, study: StudySpec, folder: Path, rows: Path, track
         tracker.metrics(figures, int(row["seed"]))
 
     tables = cells_by_method(run_study(study, problem, folder, rows, report))
-    return {name: tables[name] for name in study.chosen}
+    return {name: tables[name] for name in study.chosen if name in tables}
 
 
 def write_results(

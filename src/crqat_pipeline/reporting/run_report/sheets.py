@@ -59,8 +59,9 @@ def loss_sheet(curves: Sequence[LossCurve]) -> Figure:
 def gallery_sheet(entries: Sequence[GalleryImage], threshold: float) -> Figure:
     """Rows of images, one column per form; what differs from the teacher is marked by colour and dashes."""
     forms = list(entries[0].detections) if entries else [""]
-    figure = Figure(figsize=(3.6 * len(forms), 3.75 * max(1, len(entries))), layout="constrained")
-    grid = figure.subplots(max(1, len(entries)), len(forms), squeeze=False)
+    heights = [entry.image.height / entry.image.width for entry in entries] or [1.0]
+    figure = Figure(figsize=(3.6 * len(forms), 3.6 * sum(heights) + 0.4), layout="constrained")
+    grid = figure.subplots(len(heights), len(forms), squeeze=False, height_ratios=heights)
     for axes_row in grid:
         for axes in axes_row:
             axes.axis("off")
