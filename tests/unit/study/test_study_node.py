@@ -23,5 +23,7 @@ def test_a_method_that_only_lends_its_rate_keeps_the_table_it_has(monkeypatch, o
     methods = {"qat": STUDY["methods"]["qat"], "late": {"label": "Late", "rate_of": "qat"}}
     tables = [{"title": "Main table", "methods": ["qat"]}]
     arguments = dict.fromkeys(inspect.signature(nodes.run).parameters)
-    arguments |= {"study": study_spec(methods=methods, tables=tables, only=only), "tracker": NullTracker()}
+    pareto = {"methods": ["qat"], "prompts": [6]}
+    study = study_spec(methods=methods, tables=tables, pareto=pareto, only=only)
+    arguments |= {"study": study, "tracker": NullTracker()}
     assert {name: len(table) for name, table in nodes.run(**arguments).items()} == handed_on
