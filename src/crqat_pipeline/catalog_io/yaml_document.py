@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from crqat_pipeline.catalog_io.local_file import LocalFile
+from crqat_pipeline.runtime.bounded_yaml import read_yaml
 
 
 class YamlDocument(LocalFile[Any, Any]):
@@ -17,4 +18,4 @@ class YamlDocument(LocalFile[Any, Any]):
             temporary.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
     def load(self) -> Any:
-        return yaml.safe_load(self.existing_path().read_text(encoding="utf-8"))
+        return read_yaml(self.existing_path())

@@ -9,8 +9,9 @@ from typing import Any
 from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
+from crqat_pipeline.hooks.interpolation_check import check_interpolations
 from crqat_pipeline.hooks.widths import spell_out_bits
-from crqat_pipeline.hooks.yaml_check import check_yaml
+from crqat_pipeline.runtime.bounded_yaml import read_yaml
 
 ROW_KEY = "name"
 """The key that names a row of a table (a detector, a text encoder); the other keys beside it are that row's options."""
@@ -62,6 +63,10 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     Other files follow `merge_strategy`. One loader per session: each binds `${globals:}` for the whole process.
     """
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._written: dict[str, dict[str, Any]] = {}  # kind of file -> path -> content, ${...} as text
+        super().__init__(*arguments, **options)
+
     def _read_raw_config(self, key: str) -> Any:
         """Files of base, files of the environment with those of its parent before them, and where they lie."""
         base, env, base_path, env_path, seen = super()._read_raw_config(key)
@@ -80,11 +85,16 @@ class EnvironmentConfigLoader(OmegaConfigLoader):
     def _read_dir_configs(
         self, conf_path: str, patterns: Iterable[str], key: str, processed_files: set[Any], *more: Any, **named: Any
     ) -> Any:
-        """Files of local folders are looked at first."""
-        folder = Path(conf_path)
+        """Files of local folders are looked at first, with all that was read before them."""
+        folder, written = Path(conf_path), self._written.setdefault(key, {})
         for path in {path for pattern in patterns if folder.is_dir() for path in folder.glob(pattern)}:
             if path.suffix in (".yml", ".yaml", ".json") and path.is_file():
-                check_yaml(path)
+                written[str(path)] = read_yaml(path)
+        parameters = {"--params": self.runtime_params or {}}
+        check_interpolations(
+            written | (parameters if key == "parameters" else {}),
+            {"globals": self._written.get("globals", {}), "runtime_params": parameters},
+        )
         return super()._read_dir_configs(conf_path, patterns, key, processed_files, *more, **named)
 
     def _parent(self, env_path: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.bounded_yaml import read_yaml
 
 MADE_BY_KEY, MADE_BY = "made_by", "crqat new"
 HEADS = {
@@ -39,8 +40,8 @@ def check_free(folder: Path, replace: bool) -> None:
 def is_made_here(folder: Path) -> bool:
     """Whether an environment was written by this module."""
     try:
-        content = yaml.safe_load((folder / "globals.yml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        content = read_yaml(folder / "globals.yml")
+    except (OSError, ValueError):
         return False
     return isinstance(content, dict) and content.get(MADE_BY_KEY) == MADE_BY
 

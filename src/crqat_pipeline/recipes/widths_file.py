@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from crqat_pipeline.quantization.width_rules import WidthRule, parse_rule, read_rules
+from crqat_pipeline.runtime.bounded_yaml import read_yaml
 
 
 def parameters_of(widths: Mapping[str, Any]) -> dict[str, Any]:
@@ -19,10 +18,10 @@ def parameters_of(widths: Mapping[str, Any]) -> dict[str, Any]:
 def read_widths(path: Path) -> tuple[WidthRule, ...]:
     """The rules of a file that bit_allocation or `crqat allocate` wrote. Raises ValueError, naming the file."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
         widths = content["quantization"]["widths"]
         return tuple(WidthRule.model_validate(rule) for rule in read_rules(widths))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} holds no widths ({type(error).__name__}). A file of widths is YAML with quantization: widths: in "
             "it, as crqat allocate writes it; a rule on the command line has an equals sign, such as edges=8."

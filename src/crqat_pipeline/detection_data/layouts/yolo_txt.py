@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.layouts.image_list import image_records
 from crqat_pipeline.detection_data.layouts.line_faults import LineFaults
+from crqat_pipeline.runtime.bounded_yaml import parse_yaml
 
 NAME_LISTS = ("classes.txt", "obj.names", "data.yaml", "dataset.yaml")
 LEVELS_ABOVE = 3
@@ -56,11 +55,11 @@ def read_names(path: Path) -> list[str]:
         if path.suffix not in (".yaml", ".yml"):
             names: Any = [line.strip() for line in text.splitlines() if line.strip()]
         else:
-            content = yaml.safe_load(text)
+            content = parse_yaml(text, path)
             names = content.get("names") if isinstance(content, dict) else None
             if isinstance(names, dict) and set(names) == set(range(len(names))):
                 names = [names[number] for number in range(len(names))]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"Names of classes must be readable text; {path} is not: {error}.") from error
     if not isinstance(names, list) or not names or not all(isinstance(name, str | int) for name in names):
         raise ValueError(f"{path} must name every class: a name a line, or `names` as a list; got {names!r:.80}.")

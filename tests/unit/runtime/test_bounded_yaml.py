@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crqat_pipeline.hooks.environment_merge import EnvironmentConfigLoader
-from crqat_pipeline.hooks.yaml_check import check_yaml
+from crqat_pipeline.runtime.bounded_yaml import read_yaml
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
 REFUSED = {
@@ -34,7 +34,7 @@ def test_it_is_one_sentence_and_soon(tmp_path, kind):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     start_s = time.process_time()
     with pytest.raises(ValueError, match=text) as refusal:
-        check_yaml(path)
+        read_yaml(path)
     assert time.process_time() - start_s < 3
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
@@ -50,7 +50,7 @@ def test_it_is_one_sentence_and_soon(tmp_path, kind):
 def test_whatever_yaml_writes_is_taken(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("yaml") / "file.yml"
     path.write_text(yaml.safe_dump(value, allow_unicode=True), encoding="utf-8")
-    check_yaml(path)
+    read_yaml(path)
 
 
 def test_the_loader_of_the_project_looks_first(tmp_path):
@@ -65,4 +65,4 @@ def test_the_loader_of_the_project_looks_first(tmp_path):
 def test_merge_keys_and_aliases_are_ordinary(tmp_path):
     path = tmp_path / "parameters.yml"
     path.write_text("_a: &a {x: 1}\n_b: &b {y: 2}\nc:\n  <<: *a\n  <<: *b\n  z: *a\n")
-    check_yaml(path)
+    read_yaml(path)
