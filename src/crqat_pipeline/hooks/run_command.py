@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kedro.utils import find_kedro_project
 
 from crqat_pipeline import pipelines as pipelines_package
 from crqat_pipeline.hooks.checks.parameter_faults import did_you_mean
+from crqat_pipeline.hooks.command_options import RunCommand, looked_at
 from crqat_pipeline.hooks.user_errors import failing_place, is_verbose, keep_traceback, panel, users_error
 from crqat_pipeline.runtime.command_line import FiniteRange, show_what_can_be_shown
 
@@ -40,14 +42,18 @@ def run(dry_run: bool, images_per_second: float | None, verbose: bool, **options
     show_what_can_be_shown()
     try:
         return _run(dry_run, images_per_second, **options)
-    except click.ClickException:
+    except click.UsageError:  # of RunCommand
         raise
     except Exception as error:
-        shown = None if verbose or is_verbose() else users_error(error)
-        if shown is None:
+        shown = users_error(error)
+        wants_all = verbose or is_verbose()
+        if shown is None or (wants_all and not isinstance(error, click.ClickException)):
             raise
+        if wants_all:  # click shows no traceback of its own exceptions
+            click.echo("".join(traceback.format_exception(error)), err=True)
         click.echo(panel(shown, failing_place(error)), err=True)
-        click.echo(keep_traceback(error, _project()), err=True)
+        if not wants_all:
+            click.echo(keep_traceback(error, _project()), err=True)
         raise click.exceptions.Exit(1) from error
 
 
@@ -106,9 +112,9 @@ def _list(known: Sequence[str]) -> str:
     return f"There are: {', '.join(known)}."
 
 
-command = click.Command(
+command = RunCommand(
     "run",
-    params=[*kedro_run.params, *OPTIONS],
+    params=[*map(looked_at, kedro_run.params), *OPTIONS],
     callback=run,
     help="Run pipelines; with --dry-run, only say what they would read, take and need.",
     context_settings=kedro_run.context_settings,

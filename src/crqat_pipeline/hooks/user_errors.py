@@ -49,7 +49,7 @@ def panel(error: BaseException, where: str = "") -> str:
 def _text(error: BaseException) -> str:
     if isinstance(error, pydantic.ValidationError):
         return f"{error.title}: {faults_text(error)}."
-    return error.message if isinstance(error, click.ClickException) else str(error)
+    return error.format_message() if isinstance(error, click.ClickException) else str(error)
 
 
 def is_verbose() -> bool:

@@ -20,7 +20,7 @@ def test_it_reads_the_configuration_it_is_given_and_writes_where_it_stands(proje
         check=False,
     )
     assert result.returncode == 1
-    assert "Error: 1 fault in the parameters; nothing was run." in result.stderr
+    assert "1 fault in the parameters; nothing was run." in result.stderr
     assert "run.seed = -1" in result.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -125,12 +128,108 @@ def test_configuration_that_cannot_be_read_is_one_screen(project, tmp_path, monk
     assert "Traceback" not in result.stderr
 
 
-def test_parameters_that_cannot_be_are_one_screen(kedro_run):
-    result = kedro_run("--env=smoke", "--pipelines=teacher", "--params=run.device=foo")
+TEACHER = ["--env=smoke", "--pipelines=teacher"]
+SMOKE = ["--env=photos_smoke", "--pipelines=data_prep"]
+CHECKED = {
+    "a parameter": (
+        [*TEACHER, "--params=run.device=foo"],
+        "run.device: A device is auto, cpu, cuda or cuda:<number>; got 'foo'",
+    ),
+    "a key that is none": ([*TEACHER, "--params=rnu.seed=1"], "Did you mean 'run'?"),
+    "an input": ([*SMOKE, "--params=photos=/nowhere"], "of them cannot be found"),
+    "an interpolation": ([*TEACHER, "--params=run.seed=${nothing}"], "Interpolation key 'nothing' not found"),
+}
+
+
+@pytest.mark.parametrize("kind", CHECKED)
+def test_what_the_checks_refuse_is_the_same_screen(kedro_run, tmp_path, kind):
+    options, text = CHECKED[kind]
+    result = kedro_run(*options)
     assert result.exit_code == 1
-    assert "run.device: A device is auto, cpu, cuda or cuda:<number>; got 'foo'" in result.output
-    assert len(result.output.splitlines()) < 8
+    assert text in result.stderr
+    assert_is_a_panel(result.stderr, tmp_path)
+
+
+def test_a_second_run_is_told_in_the_same_screen(dummy, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir(exist_ok=True)
+    code = f"""
+import sys
+from pathlib import Path
+from crqat_pipeline.hooks.checks.run_lock import FolderLock
+lock = FolderLock(Path({str(tmp_path / "data")!r}))
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+    holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        holder.stdout.readline()
+        monkeypatch.chdir(tmp_path)
+        result = CliRunner().invoke(command, [f"--conf-source={tmp_path / 'conf'}", "--env=base"])
+    finally:
+        holder.communicate()
+    assert result.exit_code == 1
+    assert f"process {holder.pid}" in result.stderr
+    assert_is_a_panel(result.stderr, tmp_path)
+
+
+def assert_is_a_panel(text, folder):
+    lines = text.splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("── Error"))
+    assert lines[-2] == "─" * 80
+    assert lines[-1].startswith("The traceback is in ")
+    assert len(lines) - begin < 20
+    assert "Traceback" not in text
+    assert "Traceback" in (folder / LOG_FILE).read_text()
+
+
+def test_the_traceback_of_a_check_is_shown_on_request(kedro_run):
+    result = kedro_run(*TEACHER, "--params=run.device=foo", "--verbose")
+    assert result.exit_code == 1
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.splitlines()[-1] == "─" * 80
+
+
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--no-such", "No such option"),
+        ("--params=x", "must contain a key and a value"),
+        ("--params=run=[", "The value of run is no YAML"),
+        ("--params=a=&a [*a]", "contains itself"),
+        ("--params=" + "a." * 900 + "a=1", "at most 50 levels"),
+        ("--images-per-second=3", "belongs to --dry-run"),
+        ("surplus", "unexpected extra argument"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_the_same_screen(kedro_run, option, text):
+    result = kedro_run(option)
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("── Error")
+    assert text in result.stderr
+    assert lines[-1].endswith("--help.")
+    assert len(lines) < 8
 
 
 def test_the_tracker_can_be_sent_to_other_processes_as_nothing():
     assert pickle.loads(pickle.dumps(TrackerDataset(lambda: os.getpid()))).exists() is False
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("env: smoke\n", "has them below 'run'"),
+        ("run: [1]\n", "has them below 'run'"),
+        ("run: {env: smoke\n", "is no YAML"),
+        ("run: {no_such: 1}\n", "no_such"),
+        ("run: &r {env: *r}\n", "contains itself|is no YAML"),
+    ],
+)
+def test_a_file_of_options_that_cannot_be_read_is_the_same_screen(kedro_run, tmp_path, content, text):
+    (tmp_path / "run.yml").write_text(content)
+    result = kedro_run(f"--config={tmp_path / 'run.yml'}")
+    assert result.exit_code in (1, 2)
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("── Error")
+    assert re.search(text, result.stderr), result.stderr
