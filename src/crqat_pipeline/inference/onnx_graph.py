@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crqat_pipeline.export.onnx.graph import IMAGES
+from crqat_pipeline.model_files.number_limits import LARGEST_ACTIVATION, LARGEST_GAIN
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
@@ -71,3 +72,9 @@ def _check_numbers(tensor: TensorProto, is_scale: bool, path: Path) -> None:
         raise ValueError(f"Stored numbers are finite; tensor {tensor.name!r} of {path} has NaN or infinity.")
     if is_scale and not (values > 0).all():
         raise ValueError(f"Steps are above zero; tensor {tensor.name!r} of {path} has {values.min():.3g}.")
+    largest = LARGEST_ACTIVATION if is_scale else LARGEST_GAIN
+    if values.size and (is_scale or values.size > 1) and np.abs(values).max() > largest:  # one number may be a mask's
+        raise ValueError(
+            f"Numbers of a graph are {largest:g} at most; tensor {tensor.name!r} of {path} has "
+            f"{np.abs(values).max():.3g}. Export it again."
+        )

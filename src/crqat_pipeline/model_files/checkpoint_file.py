@@ -14,6 +14,7 @@ from torch import Tensor
 from crqat_pipeline.detectors.weights.contents import TEXT_BANK_TENSOR
 from crqat_pipeline.model_files.headers import BankFacts, CheckpointHeader, check_version, parse_header
 from crqat_pipeline.model_files.number_checks import check_finite
+from crqat_pipeline.model_files.number_limits import check_lengths
 from crqat_pipeline.runtime.tensor_file import FORMAT_KEY, VERSION_KEY, read_tensors, write_tensors
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank
@@ -83,11 +84,5 @@ def bank_from(embeddings_KD: Tensor | None, facts: BankFacts | None) -> TextBank
             f"{tuple(embeddings_KD.shape)}. Make the text bank again."
         )
     check_finite({TEXT_BANK_TENSOR: embeddings_KD})
-    lengths_K = embeddings_KD.double().norm(dim=1)
-    if not bool((lengths_K > 0).all()):
-        row = int((lengths_K == 0).nonzero()[0])
-        raise ValueError(
-            f"Embeddings of a text bank are longer than zero; that of {facts.prompts[row : row + 1]} is not. Make the "
-            "text bank again."
-        )
+    check_lengths(TEXT_BANK_TENSOR, embeddings_KD, facts.prompts, facts.is_normalized)
     return TextBank(facts.prompts, embeddings_KD, facts.encoder, facts.is_normalized)

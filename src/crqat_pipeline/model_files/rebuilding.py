@@ -15,6 +15,7 @@ from crqat_pipeline.model_files.build_budget import BuildBudget
 from crqat_pipeline.model_files.checkpoint_file import header_of, weights_of
 from crqat_pipeline.model_files.detector_row import DetectorRow, NamesDetector
 from crqat_pipeline.model_files.number_checks import check_finite, check_module_numbers
+from crqat_pipeline.model_files.number_limits import check_limits
 from crqat_pipeline.quantization import QuantSpec, prepare, set_quantized
 from crqat_pipeline.quantization.affine import SMALLEST_SCALE
 from crqat_pipeline.quantization.parts import quantizers
@@ -41,9 +42,11 @@ def to_checkpoint(
     """Tensors of a state dict with the row of the detector, the quantization and the parts that are quantized.
 
     A plainly stored step that training drove below the smallest scale is written as that scale, which it stood for.
-    Raises ValueError for NaN and infinity, which nobody could read back: foreign weights may hold them.
+    Raises ValueError for NaN, infinity and numbers beyond their limits, which nobody could read back: foreign weights
+    may hold them.
     """
     check_finite(tensors)
+    check_limits(tensors)
     detector = DetectorRow.of(row.name, row.options)
     metadata = {
         "detector": detector.as_json(),
@@ -66,6 +69,7 @@ def rebuild(checkpoint: Checkpoint) -> RebuiltDetector:
     """
     header, weights = header_of(checkpoint), weights_of(checkpoint)
     check_finite(weights)
+    check_limits(weights)
     detector = unfilled(header.detector, header.quantization, weights)
     _check_fit(detector, weights, header.detector)
     check_module_numbers(detector, weights)

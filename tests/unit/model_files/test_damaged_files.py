@@ -33,7 +33,7 @@ from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.structures.vocabulary import TextBank
 from tests.support.small_students import NAME, minmax_spec, small_student
 
-BANK = TextBank(("red lamp", "stray cat"), torch.ones(2, 64), "test", is_normalized=False)
+BANK = TextBank(("red lamp", "stray cat"), torch.full((2, 64), 0.125), "test", is_normalized=True)
 ROW = DetectorRow(name=NAME, options={"version": 2})
 FEW = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 DEEP: Any = []
@@ -265,7 +265,7 @@ def test_variances_below_zero_are_refused(whole: dict[str, Path]) -> None:
     tensors[name] = -tensors[name]
     path = whole["checkpoint.safetensors"].with_name("variances.safetensors")
     write_tensors(path, tensors, header)
-    with pytest.raises(ValueError, match=rf"variances\.safetensors.*not below zero; tensor '{name}'"):
+    with pytest.raises(ValueError, match=rf"variances\.safetensors.*tensor '{name}' lie within 0 and"):
         open_model(path)
 
 
@@ -292,12 +292,25 @@ def test_an_input_beyond_all_images_is_refused(whole: dict[str, Path]) -> None:
         Predictor.load(whole["packed.safetensors"], image_size_px=32_000_000)
 
 
-def test_a_text_bank_with_a_row_of_zeros_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("is_normalized", "factor"), [(True, 0.0), (True, 2.0), (False, 0.0), (False, 1e9), (False, 1e-9)]
+)
+def test_a_text_bank_with_a_row_of_another_length_is_refused(
+    whole: dict[str, Path], tmp_path: Path, is_normalized: bool, factor: float
+) -> None:
     embeddings_KD = BANK.embeddings_KD.clone()
-    embeddings_KD[1] = 0
-    write_text_bank(tmp_path / "bank.safetensors", TextBank(BANK.prompts, embeddings_KD, "test", is_normalized=False))
-    with pytest.raises(ValueError, match=r"bank\.safetensors.*longer than zero; that of \('stray cat',\)"):
-        read_text_bank(tmp_path / "bank.safetensors")
+    embeddings_KD[1] *= factor
+    bank = TextBank(BANK.prompts, embeddings_KD, "test", is_normalized=is_normalized)
+    path = tmp_path / "bank.safetensors"
+    write_text_bank(path, bank)
+    with pytest.raises(ValueError, match=r"bank\.safetensors.*that of \('stray cat',\) in 'text_bank\.embeddings'"):
+        read_text_bank(path)
+    tensors, header = open_tensors(whole["packed.safetensors"])
+    tensors["text_bank.embeddings"] = embeddings_KD
+    header["text_bank"]["is_normalized"] = is_normalized
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match=r"bank\.safetensors.*stray cat"):
+        open_model(path)
 
 
 def test_a_model_whose_answer_is_nan_says_so(tmp_path: Path) -> None:
@@ -308,7 +321,7 @@ def test_a_model_whose_answer_is_nan_says_so(tmp_path: Path) -> None:
 
     detector = build_detector(NAME, version=2)
     tensors = {
-        name: torch.full_like(one, 3e38) if "stage2" in name and one.ndim else one
+        name: torch.full_like(one, 6e7) if "backbone" in name and one.is_floating_point() else one
         for name, one in detector.state_dict().items()
     }
     write_checkpoint(tmp_path / "huge.safetensors", to_checkpoint(tensors, ROW, None, ()))
@@ -317,10 +330,91 @@ def test_a_model_whose_answer_is_nan_says_so(tmp_path: Path) -> None:
         predictor.predict([Image.new("RGB", (64, 64), (90, 10, 200))], BANK)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e9])
 def test_what_could_not_be_read_back_is_not_written(value: float) -> None:
     tensors = dict(build_detector(NAME, version=2).state_dict())
     name = "backbone.stage1.down.conv.weight"
     tensors[name] = torch.full_like(tensors[name], value)
-    with pytest.raises(ValueError, match=f"Stored numbers are finite; tensor '{name}'"):
+    with pytest.raises(ValueError, match=f"tensor '{name}'"):
         to_checkpoint(tensors, ROW, None, ())
+
+
+FINITE_DAMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "far too large": lambda tensor: tensor * 1e22 + 1e22,
+    "one far too large": lambda tensor: torch.where(
+        torch.arange(tensor.numel()).reshape(tensor.shape) == 0, 1e12, tensor
+    ),
+    "far below zero": lambda tensor: -tensor.abs() * 1e22 - 1e22,
+}
+
+
+@FEW
+@given(data=st.data(), kind=st.sampled_from(["checkpoint.safetensors", "packed.safetensors"]))
+def test_finite_numbers_beyond_all_bounds_are_refused_by_name(
+    whole: dict[str, Path], data: st.DataObject, kind: str
+) -> None:
+    tensors, header = open_tensors(whole[kind])
+    floats = sorted(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    name = data.draw(st.sampled_from(floats))
+    tensors[name] = FINITE_DAMAGE[data.draw(st.sampled_from(list(FINITE_DAMAGE)))](tensors[name])
+    path = whole[kind].with_name(f"damaged_{kind}")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match="damaged_") as refusal:
+        open_model(path)
+    assert name in str(refusal.value)
+
+
+LAYER = "backbone.stage3.down.conv"
+STEPS_DAMAGE: dict[str, tuple[str, Callable[[torch.Tensor], torch.Tensor], str]] = {
+    "a grid far wider than its weights": ("weight_quantizer.step_G", lambda step_G: step_G + 13.0, "end"),
+    "one grid far wider": ("weight_quantizer.step_G", lambda step_G: torch.cat([step_G[:1] + 13.0, step_G[1:]]), "end"),
+    "a grid far narrower than its weights": ("weight_quantizer.step_G", lambda step_G: step_G - 8.0, "end"),
+    "a step beyond all numbers": ("weight_quantizer.step_G", lambda step_G: step_G + 60.0, "lie within"),
+    "weights far beyond their grid": ("weight", lambda weight: weight * 5e4, "end"),
+    "a zero point beside its codes": ("input_quantizer.zero_point_G", lambda zero_G: zero_G + 600.0, "lie within"),
+    "a negative zero point": ("input_quantizer.zero_point_G", lambda zero_G: zero_G - 600.0, "lie within"),
+    "an input grid beyond all activations": (
+        "input_quantizer.step_G",
+        lambda step_G: step_G + 27.0,
+        "lie within|reach",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STEPS_DAMAGE)
+def test_steps_that_do_not_belong_to_their_weights_are_refused_by_name(whole: dict[str, Path], kind: str) -> None:
+    key, damage, text = STEPS_DAMAGE[kind]
+    tensors, header = open_tensors(whole["checkpoint.safetensors"])
+    name = f"{LAYER}.{key}"
+    tensors[name] = damage(tensors[name])
+    path = whole["checkpoint.safetensors"].with_name("steps.safetensors")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match=rf"steps\.safetensors.*{text}") as refusal:
+        open_model(path)
+    assert LAYER in str(refusal.value)
+
+
+def test_layers_of_a_packed_file_agree_with_its_quantization(whole: dict[str, Path]) -> None:
+    tensors, header = open_tensors(whole["packed.safetensors"])
+    header["layers"][f"{LAYER}.weight_quantizer"]["bits"] = 5
+    path = whole["packed.safetensors"].with_name("layers.safetensors")
+    write_tensors(path, tensors, header)
+    with pytest.raises(ValueError, match=rf"layers\.safetensors: the grid of '{LAYER}\.weight_quantizer'"):
+        open_model(path)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 1e9])
+def test_steps_of_a_graph_are_plausible(whole: dict[str, Path], factor: float) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(whole["graph.onnx"])
+    facts = json.loads(model.metadata_props[0].value)
+    del facts["sha256"]
+    model.metadata_props[0].value = json.dumps(facts)
+    tensor = max(model.graph.initializer, key=lambda each: (each.data_type == 1) * len(each.raw_data))
+    if factor > 0:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 1e9 + 1e13, tensor.name))
+    path = whole["graph.onnx"].with_name("damaged_graph.onnx")
+    onnx.save(model, path)
+    assert refused_or_opened(path) == (factor > 0)

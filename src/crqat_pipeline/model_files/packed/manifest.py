@@ -20,6 +20,7 @@ from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of,
 from crqat_pipeline.quantization.code_packing import pack_codes, packed_columns, unpack_codes
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
+from crqat_pipeline.quantization.parts import quantizers
 
 Role = Literal[
     "codes_2bit",
@@ -52,7 +53,7 @@ class PackedEntry:
     get: the tensor to write, from the detector. set: put a tensor that was read back into the detector.
     num_weights: how many weights the codes stand for, 0 for other roles. code_range: lowest and highest integer that
     may be stored, None for floats. num_columns: codes in a row. packed_bits: bits that each takes, 0 where a code has
-    a byte of its own.
+    a byte of its own. largest_code: of a step, the farthest that a code can be from the zero point.
     """
 
     name: str
@@ -65,6 +66,7 @@ class PackedEntry:
     code_range: tuple[int, int] | None = None
     num_columns: int = 0
     packed_bits: int = 0
+    largest_code: int = 1
 
 
 def manifest(detector: nn.Module, version: int = FORMAT_VERSION) -> dict[str, PackedEntry]:
@@ -73,6 +75,17 @@ def manifest(detector: nn.Module, version: int = FORMAT_VERSION) -> dict[str, Pa
     version: of the format.
     """
     return {entry.name: entry for entry in _entries(detector, version)}
+
+
+def layer_facts(detector: nn.Module) -> dict[str, dict[str, int | None]]:
+    """Bits, lowest and highest code, and axis of the steps, by name of the quantizers that are on."""
+    facts = {}
+    for name, quantizer in quantizers(detector):
+        grid = quantizer.grid
+        if quantizer.is_on:
+            axis = quantizer.settings.axis
+            facts[name] = {"bits": grid.bits, "low": grid.quant_min, "high": grid.quant_max, "axis": axis}
+    return facts
 
 
 def version_of(detector: nn.Module) -> int:
@@ -111,7 +124,11 @@ def _step_entries(name: str, quantizer: FakeQuantizer) -> Iterator[PackedEntry]:
     def set_scale(scale_G: Tensor) -> None:
         quantizer.set_qparams(scale_G, torch.zeros_like(scale_G))
 
-    yield PackedEntry(f"{name}.scale", role, torch.float32, shape, lambda: quantizer.scale, set_scale)
+    grid = quantizer.grid
+    largest = grid.quant_max if grid.is_symmetric else grid.quant_max - grid.quant_min
+    yield PackedEntry(
+        f"{name}.scale", role, torch.float32, shape, lambda: quantizer.scale, set_scale, largest_code=largest
+    )
     if quantizer.zero_point is not None:
 
         def get_zero_point() -> Tensor:
@@ -121,9 +138,9 @@ def _step_entries(name: str, quantizer: FakeQuantizer) -> Iterator[PackedEntry]:
         def set_zero_point(zero_point_G: Tensor) -> None:
             quantizer.set_qparams(quantizer.scale, zero_point_G.float())
 
-        grid = (quantizer.grid.quant_min, quantizer.grid.quant_max)
+        code_range = (grid.quant_min, grid.quant_max)
         yield PackedEntry(
-            f"{name}.zero_point", role, torch.uint8, shape, get_zero_point, set_zero_point, code_range=grid
+            f"{name}.zero_point", role, torch.uint8, shape, get_zero_point, set_zero_point, code_range=code_range
         )
 
 

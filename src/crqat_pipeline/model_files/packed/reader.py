@@ -16,7 +16,7 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR, bank_from
 from crqat_pipeline.model_files.headers import PackedHeader, check_version, parse_header
 from crqat_pipeline.model_files.packed.header import FORMAT_NAME, FORMAT_VERSION
-from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest
+from crqat_pipeline.model_files.packed.manifest import PackedEntry, layer_facts, manifest
 from crqat_pipeline.model_files.packed.stored_numbers import check_numbers
 from crqat_pipeline.model_files.rebuilding import unfilled
 from crqat_pipeline.quantization import QuantSpec, set_quantized
@@ -71,10 +71,21 @@ class PackedModel:
             raise ValueError(f"{self.path}: {error}") from error
         entries = manifest(detector, self.header.format_version)
         self._check_names(entries)
+        self._check_grids(detector)
         for name, entry in entries.items():
             self._check_entry(entry)
             entry.set(self.tensors[name])
         return detector.eval().requires_grad_(False)
+
+    def _check_grids(self, detector: OpenVocabularyDetector) -> None:
+        """What `layers` says to readers elsewhere is what the spec says."""
+        told, found = {name: facts.model_dump() for name, facts in self.header.layers.items()}, layer_facts(detector)
+        if told != found:
+            name = next(name for name in {**told, **found} if told.get(name) != found.get(name))
+            raise ValueError(
+                f"{self.path}: the grid of {name!r} is {told.get(name)} by its layers and {found.get(name)} by its "
+                "quantization. Export the model again."
+            )
 
     def _check_names(self, entries: Mapping[str, PackedEntry]) -> None:
         found = set(self.tensors) - {TEXT_BANK_TENSOR}

@@ -5,15 +5,32 @@ from __future__ import annotations
 from torch import Tensor
 
 from crqat_pipeline.model_files.number_checks import check_codes, check_finite, check_positive
+from crqat_pipeline.model_files.number_limits import (
+    LARGEST_ACTIVATION,
+    LARGEST_GAIN,
+    LARGEST_PARAMETER,
+    check_limits,
+    check_range,
+)
 from crqat_pipeline.model_files.packed.manifest import PackedEntry
+from crqat_pipeline.quantization.affine import SMALLEST_SCALE
 from crqat_pipeline.quantization.code_packing import padding_is_zero, unpack_codes
+
+SMALLEST = 0.999 * SMALLEST_SCALE
+"""1e-8 is not a float32."""
 
 
 def check_numbers(entry: PackedEntry, tensor: Tensor) -> None:
-    """Raises ValueError for NaN, infinity, steps that are not above zero, and codes outside their bits."""
+    """Raises ValueError for NaN, infinity, numbers beyond their limits, and codes outside their bits."""
     check_finite({entry.name: tensor})
-    if entry.name.endswith(".scale") and entry.role in ("weight_steps", "activation_steps"):
+    if entry.code_range is None and entry.role in ("weight_steps", "activation_steps"):
         check_positive(entry.name, tensor)
+        largest = LARGEST_PARAMETER if entry.role == "weight_steps" else LARGEST_ACTIVATION
+        check_range(entry.name, tensor, SMALLEST, largest / entry.largest_code)
+    elif entry.role == "batch_norm":
+        check_range(entry.name, tensor, -LARGEST_GAIN, LARGEST_GAIN)
+    elif entry.role == "float":
+        check_limits({entry.name: tensor})
     if entry.code_range is None:
         return
     low, high = entry.code_range

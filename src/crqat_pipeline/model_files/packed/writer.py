@@ -11,17 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR
 from crqat_pipeline.model_files.detector_row import DetectorRow
 from crqat_pipeline.model_files.packed.header import CLIP_CONVENTION, FORMAT_NAME
-from crqat_pipeline.model_files.packed.manifest import PackedEntry, manifest, version_of
+from crqat_pipeline.model_files.packed.manifest import PackedEntry, layer_facts, manifest, version_of
 from crqat_pipeline.model_files.packed.size import PackedReport
+from crqat_pipeline.model_files.packed.stored_numbers import check_numbers
 from crqat_pipeline.quantization import QuantSpec
-from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.parts import check_ready, part_of, quantizers
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.tensor_file import write_tensors
@@ -62,9 +61,7 @@ def write_packed(
         "quantization": quantization.model_dump(mode="json"),
         "quantized_parts": _quantized_parts(prepared_detector),
         "clip_convention": CLIP_CONVENTION,
-        "layers": {
-            name: _grid_facts(quantizer) for name, quantizer in quantizers(prepared_detector) if quantizer.is_on
-        },
+        "layers": layer_facts(prepared_detector),
         "text_bank": None if text_bank is None else _bank_facts(text_bank),
         "extra": dict(extra_metadata or {}),
     }
@@ -80,21 +77,13 @@ def _checked(entry: PackedEntry) -> Tensor:
     tensor = entry.get().detach().cpu().contiguous().clone()
     assert tensor.dtype == entry.dtype, entry.name
     assert all(want in (None, got) for want, got in zip(entry.shape, tensor.shape, strict=True)), entry.name
-    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-        raise ValueError(
-            f"A packed file holds finite numbers; {entry.name!r} has NaN or infinity. Export the last good checkpoint."
-        )
+    check_numbers(entry, tensor)
     return tensor
 
 
 def _quantized_parts(detector: OpenVocabularyDetector) -> list[str]:
     active = {part_of(detector, name) for name, quantizer in quantizers(detector) if quantizer.is_on}
     return [part for part in detector.parts if part in active]
-
-
-def _grid_facts(quantizer: FakeQuantizer) -> dict[str, Any]:
-    grid = quantizer.grid
-    return {"bits": grid.bits, "low": grid.quant_min, "high": grid.quant_max, "axis": quantizer.settings.axis}
 
 
 def _bank_facts(bank: TextBank) -> dict[str, Any]:
