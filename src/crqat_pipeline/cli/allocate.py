@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from crqat_pipeline.runtime.command_line import refused
+
 MENUS = ("npu", "ort", "paper")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -50,9 +52,10 @@ def command(
     from crqat_pipeline.recipes.file_allocation import AllocationRequest, allocate_file
     from crqat_pipeline.recipes.file_quantization import calibration_files
     from crqat_pipeline.recipes.widths_file import parameters_of
-    from crqat_pipeline.runtime.atomic import atomic_path
+    from crqat_pipeline.runtime.atomic import atomic_path, check_writable
 
     try:
+        check_writable(out, [model, *([] if vocabulary is None else [vocabulary])])
         request = AllocationRequest(
             model=model,
             images=calibration_files(images, num_images),
@@ -65,11 +68,10 @@ def command(
             seed=seed,
         )
         result = allocate_file(request)
-        out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(out) as temporary:
             temporary.write_text(yaml.safe_dump(parameters_of(result.widths), sort_keys=False), encoding="utf-8")
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error
     figures = result.metrics
     click.echo(f"{'':<12}{'MB':>9}{'GBOPs':>11}{'movement':>11}")
     click.echo(f"{'allocated':<12}{figures['size_mb']:>9.3f}{figures['bops_g']:>11.2f}{figures['measured']:>11.4f}")

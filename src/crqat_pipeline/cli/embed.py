@@ -29,8 +29,9 @@ def command(words: Path, out: Path, text_encoder: str | None, embeddings: Path |
     from crqat_pipeline.runtime.atomic import check_writable
 
     try:
-        check_writable(out, [path for path in (words, embeddings, names) if path is not None])
-        bank = embed_words(read_words(words), TextSource(text_encoder, embeddings, names))
+        source = TextSource(text_encoder, embeddings, names)
+        check_writable(out, [words, *source.files])
+        bank = embed_words(read_words(words), source)
         write_bank(bank, out)
     except (ValueError, OSError, ImportError) as error:
         raise refused(error) from error

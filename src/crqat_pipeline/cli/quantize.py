@@ -71,6 +71,7 @@ def command(
                 bank=None if vocabulary is None else read_text_bank(vocabulary),
                 image_size_px=image_size,
                 onnx=None if form == WITHOUT else OnnxSpec.model_validate({"form": form}),
+                sources=() if vocabulary is None else (vocabulary,),
             )
         )
     except (ValueError, OSError) as error:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from crqat_pipeline.runtime.command_line import refused
+
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -59,4 +61,4 @@ def command(
             figures = f"{100 * one.ap:>7.1f}{100 * one.ap50:>7.1f}{one.size_mb:>9.2f}{1000 * one.bops_t:>10.1f}"
             click.echo(f"{one.bits:<16}{figures}")
     except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+        raise refused(error) from error

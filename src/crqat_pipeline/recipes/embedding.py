@@ -42,6 +42,12 @@ class TextSource:
         return self.text_encoder is not None or self.embeddings is not None
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """What it reads on this machine, weights of the encoder too."""
+        named = [value for value in self.spec.model_dump().values() if isinstance(value, str | Path)]
+        return tuple(path for path in map(Path, named) if path.is_file())
+
+    @property
     def spec(self) -> TextEncoderSpec:
         """The encoder as parameters describe it; CLIP ViT-B/32, YOLO-World's, where nothing is named."""
         if self.embeddings is not None:

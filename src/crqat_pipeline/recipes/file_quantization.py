@@ -50,6 +50,7 @@ class QuantizationRequest:
     """What is made of what. images: files to calibrate on. bank: embeddings of the prompts, (K, D).
 
     out: folder of the results, whose names are the model's with the widths. image_size_px: side of the square input.
+    sources: further files that were read for it, which no result may replace.
     """
 
     model: Path
@@ -59,6 +60,11 @@ class QuantizationRequest:
     bank: TextBank | None = None
     image_size_px: int | None = None
     onnx: OnnxSpec | None = None
+    sources: Sequence[Path] = ()
+
+    def target(self, suffix: str) -> Path:
+        """Where the result of this suffix goes."""
+        return self.out / f"{self.model.stem}.{self.quantization.file_mark}{suffix}"
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,12 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
     if request.onnx is not None:
         require_onnx()
         check_supported(rebuilt.detector, request.onnx)
-    stem = f"{request.model.stem}.{request.quantization.file_mark}"
-    check_writable(request.out / f"{stem}.safetensors", [request.model])
+    for suffix in (".safetensors", *([] if request.onnx is None else [".onnx"])):
+        check_writable(request.target(suffix), [request.model, *request.sources])
     detector = quantized(request, opened)
     facts = {"stage": "ptq", "image_size_px": size_px, "calibration_images": len(request.images)}
     packed = write_packed(
-        request.out / f"{stem}.safetensors",
+        request.target(".safetensors"),
         detector,
         detector_name=rebuilt.row.name,
         detector_options=rebuilt.row.options,
@@ -111,7 +117,7 @@ def quantize_file(request: QuantizationRequest) -> QuantizedFiles:
             shown = (open_image(file) for file in request.images[:OUTPUT_IMAGES])
             again = with_integer_outputs(again, shown, size_px)
         proof = (open_image(file) for file in request.images[:PROOF_IMAGES])
-        graph = export_file(again, request.out / f"{stem}.onnx", request.onnx, proof, size_px)
+        graph = export_file(again, request.target(".onnx"), request.onnx, proof, size_px)
     return QuantizedFiles(packed, graph, len(request.images), size_px)
 
 

@@ -34,9 +34,8 @@ class CouldNotWriteError(OSError):
 def check_writable(target: str | Path, sources: Iterable[str | Path] = ()) -> None:
     """Raises CouldNotWriteError for a file that cannot be written, before the work that would be for nothing.
 
-    ValueError for one that is among the sources of that work.
-
-    The folder is made if it is not there.
+    ValueError for one that is among the sources of that work. Nothing is left behind, and a folder that is not there is
+    not made: `atomic_path` makes it.
     """
     target = Path(target)
     for source in map(Path, sources):
@@ -44,11 +43,13 @@ def check_writable(target: str | Path, sources: Iterable[str | Path] = ()) -> No
             raise ValueError(
                 f"A result does not take the place of its source; got {source} for both. Name another file."
             )
-    trial = _beside(target)
+    folder = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
+    trial = _beside(folder / target.name)
     try:
         if target.is_dir():
             raise OSError(errno.EISDIR, "it is a folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            raise OSError(errno.ENOTDIR, f"{folder} is no folder")
         trial.touch()
     except OSError as error:
         raise _could_not_write(target, error) from error

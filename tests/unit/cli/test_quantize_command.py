@@ -86,6 +86,45 @@ def test_wishes_that_do_not_fit_are_refused_and_nothing_is_written(folder, argum
     assert not (folder / "out").exists()
 
 
+def tree(folder):
+    return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+PLACES = {
+    "the packed file is a folder": (lambda out: (out / "teacher.int8.safetensors").mkdir(parents=True), (), "folder"),
+    "the graph is a folder": (lambda out: (out / "teacher.int8.onnx").mkdir(parents=True), (), "folder"),
+    "a file": (lambda out: out.write_text("x"), (), "is a file"),
+    "a link to the model": (
+        lambda out: (out.mkdir(), (out / "teacher.int8.safetensors").symlink_to(teacher_of(out))),
+        (),
+        "does not take the place of its source",
+    ),
+    "the vocabulary": (
+        lambda out: (out.mkdir(), write_text_bank(out / "teacher.int8.safetensors", BANK)),
+        ("--vocabulary", "out/teacher.int8.safetensors"),
+        "does not take the place of its source",
+    ),
+}
+
+
+def teacher_of(out):
+    return out.parent / "06_models" / "teacher" / "teacher.safetensors"
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_place_that_cannot_be_written_is_told_before_the_work_and_nothing_changes(folder, monkeypatch, kind):
+    pytest.importorskip("onnxruntime")
+    make, arguments, text = PLACES[kind]
+    monkeypatch.chdir(folder)
+    make(folder / "out")
+    before = tree(folder)
+    result = run(folder, "--out", folder / "out", *arguments)
+    assert result.exit_code in (1, 2), result.output
+    assert isinstance(result.exception, SystemExit)
+    assert text in " ".join(result.output.split()), result.output
+    assert tree(folder) == before
+
+
 def test_a_model_without_prompts_is_told_how_to_get_some(folder):
     (folder / "05_model_input" / "text_bank.safetensors").unlink()
     result = run(folder, "--form", "none")

@@ -54,7 +54,8 @@ def test_a_place_that_cannot_be_written_is_told_before_and_while_it_is_written(t
 def test_looking_whether_a_file_can_be_written_leaves_it_as_it_was(tmp_path):
     target = tmp_path / "new" / "weights.bin"
     check_writable(target)
-    assert list(target.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    target.parent.mkdir()
     target.write_text("old")
     check_writable(target)
     assert target.read_text() == "old"
