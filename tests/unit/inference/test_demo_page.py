@@ -1,7 +1,9 @@
 import os
 import socket
 import stat
+import threading
 import time
+from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
 
 import numpy as np
@@ -145,4 +147,45 @@ def test_twenty_requests_at_once_are_answered_one_by_one(tmp_path):
         assert all(job.result(timeout=300)[1].startswith("1 found") for job in jobs)
         assert model.most == 1
     finally:
+        page.close()
+
+
+class Held(FixedModel):
+    """Answers when it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def detect(self, *arguments, **options):
+        assert self.let_go.wait(300)
+        return super().detect(*arguments, **options)
+
+
+@pytest.mark.slow
+def test_more_requests_than_the_queue_holds_are_told_so_at_once(tmp_path):
+    """One is worked on, 20 wait; the others are refused while the first is still unanswered."""
+    pytest.importorskip("gradio")
+    from gradio_client import Client, handle_file
+
+    model = Held()
+    page = build_page({"only": Predictor(model)})
+    address = serve(page, host="127.0.0.1", port=0, open_browser=False, keeps_running=False)
+    try:
+        patient = {"timeout": 300}
+        client = Client(address, verbose=False, download_files=str(tmp_path / "answers"), httpx_kwargs=patient)
+        Image.new("RGB", (90, 60)).save(tmp_path / "a.png")
+        jobs = [client.submit(handle_file(tmp_path / "a.png"), "", 0.3, 5, api_name="/detect") for _ in range(25)]
+        refused, _ = wait([job.future for job in jobs], timeout=120, return_when=FIRST_EXCEPTION)
+        assert refused
+        assert not model.let_go.is_set()
+        model.let_go.set()
+        wait([job.future for job in jobs], timeout=300)
+        errors = [str(job.future.exception()) for job in jobs if job.future.exception() is not None]
+        assert len(errors) in (4, 5)
+        assert all("full" in error for error in errors), errors
+        answers = [job.future.result() for job in jobs if job.future.exception() is None]
+        assert all(answer[1].startswith("1 found") for answer in answers)
+    finally:
+        model.let_go.set()
         page.close()
