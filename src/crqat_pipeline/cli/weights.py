@@ -21,17 +21,24 @@ def command(source: str, out: Path | None) -> None:
 
     FILE is whatever a family of detectors reads, such as an mmyolo .pth, an Ultralytics .pt or a .safetensors, or an
     hf:// or https:// address of one
-    (`#sha256=…` at its end pins the content). Nothing inside the file is executed.
+    (`#sha256=…` at its end pins the content). Nothing inside the file is executed. A checkpoint of crqat says
+    itself what it is; --out writes it anew, with a checksum.
     """
     if out is not None and out.suffix != ".safetensors":
         raise click.BadParameter(f"the name must end in .safetensors; got {out.name}.", param_hint="--out")
     from crqat_pipeline.detectors.foreign_weights import read_foreign_weights
-    from crqat_pipeline.recipes.weight_conversion import write_converted
+    from crqat_pipeline.recipes.weight_conversion import own_checkpoint, write_converted
     from crqat_pipeline.runtime.atomic import check_writable
 
     try:
         if out is not None:
             check_writable(out, [source])
+        own = own_checkpoint(source)
+        if own is not None:
+            click.echo(own)
+            if out is not None:
+                click.echo(own.write(out))
+            return
         weights = read_foreign_weights(source)
         click.echo(weights)
         if out is not None:

@@ -5,6 +5,7 @@ Shape letters: K prompts, D embedding.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,74 @@ from pydantic import TypeAdapter
 
 from crqat_pipeline.detectors.family import ForeignWeights
 from crqat_pipeline.model_files import DetectorRow, to_checkpoint, write_checkpoint
-from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR
+from crqat_pipeline.model_files.checkpoint_file import TEXT_BANK_TENSOR, read_checkpoint, text_bank_of, weights_of
+from crqat_pipeline.model_files.kind import CHECKPOINT, ONNX, kind_of
+from crqat_pipeline.model_files.number_limits import UNIT_TOLERANCE
+from crqat_pipeline.model_files.opening import naming
+from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.tensor_file import read_tensors
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.text_encoders.table import OpenClipSpec, TextEncoderSpec
 
 IMAGE_SIZE_PX = 640
 """Side of the input that published weights were trained on."""
-UNIT_TOLERANCE = 0.01
-"""Published files are half precision."""
+
+
+@dataclass(frozen=True)
+class OwnCheckpoint:
+    """A checkpoint of this project: its header says what it is, so that no family has to guess."""
+
+    path: Path
+    checkpoint: Checkpoint
+    rebuilt: RebuiltDetector
+
+    def __str__(self) -> str:
+        row, spec, bank = self.rebuilt.row, self.rebuilt.quantization, text_bank_of(self.checkpoint)
+        options = "".join(f", {key} {value}" for key, value in sorted(row.options.items()))
+        parts = (
+            f"{', '.join(self.rebuilt.quantized_parts)} at {spec.notation}" if spec is not None else "full precision"
+        )
+        lines = [
+            f"{self.path.name}: a checkpoint of crqat, detector {row.name}{options}",
+            f"  stage     {self.checkpoint.metadata.get('stage', 'not told')}",
+            f"  precision {'full' if spec is None else f'{spec.notation} in {parts}'}",
+            f"  tensors   {len(weights_of(self.checkpoint))}",
+        ]
+        if bank is not None:
+            shown = ", ".join(bank.prompts[:5])
+            lines.append(f"  prompts   {len(bank.prompts)}: {shown}{', …' if len(bank.prompts) > 5 else ''}")
+        return "\n".join(lines)
+
+    def write(self, target: Path) -> str:
+        """The same checkpoint in today's format, with a digest; returns what was written, in one line."""
+        with atomic_path(target) as temporary:
+            write_checkpoint(temporary, self.checkpoint)
+        return f"wrote {target}: the same checkpoint of {self.rebuilt.row.name}"
+
+
+def own_checkpoint(source: str) -> OwnCheckpoint | None:
+    """The checkpoint, if the file is one of ours; None for files of others, which their families read.
+
+    Raises ValueError for a checkpoint of ours that does not fit its detector, and for our files that are none.
+    """
+    path = Path(source)
+    if path.suffix not in (".safetensors", ".onnx") or not path.is_file():
+        return None
+    try:
+        kind, (_, header) = kind_of(path), ({}, {}) if path.suffix == ".onnx" else read_tensors(path)
+    except ValueError:
+        return None
+    if kind != CHECKPOINT:
+        raise ValueError(
+            f"{path} is exported already ({'an ONNX file' if kind == ONNX else 'a packed file'}); `crqat weights` is "
+            "for checkpoints and weights of others. Use it as it is: crqat detect."
+        )
+    if "detector" not in header:
+        return None
+    with naming(path):
+        checkpoint = read_checkpoint(path)
+        return OwnCheckpoint(path, checkpoint, rebuild(checkpoint))
 
 
 def write_converted(weights: ForeignWeights, target: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from crqat_pipeline.detectors.weights import LoadReport, WeightFile, WeightsRefused, local_file, read_weights
 from crqat_pipeline.detectors.yolo_world.detector import YoloWorld
-from crqat_pipeline.detectors.yolo_world.identity import Identity, identify
+from crqat_pipeline.detectors.yolo_world.identity import Identity, identify, widths_of
 from crqat_pipeline.detectors.yolo_world.loading import translate
-from crqat_pipeline.detectors.yolo_world.sizes import spec_of
+from crqat_pipeline.detectors.yolo_world.sizes import SIZES, spec_of
 
 CLIP_DIM = 512
 
@@ -77,10 +77,19 @@ def describe(source: str | Path) -> Description:
     path = local_file(source)
     file = read_weights(path)
     identity = identify(file.tensors, path.name)
-    if identity.size is None:
+    sizes = [size for size, fields in SIZES.items() if widths_of(fields) == identity.widths]
+    if not sizes:
         raise WeightsRefused(f"{path.name} is {identity}. Only the sizes of the detector table can be read.")
-    with torch.device("meta"):
-        spec = spec_of(identity.size, version=identity.version, embedding_dim=identity.embedding_dim)
-        expected = YoloWorld(spec).state_dict()
-    tensors, report = translate(file, identity, expected)
-    return Description(file, identity, report, tensors)
+    for size in sizes:  # two detectors of one width differ in other shapes
+        named = replace(identity, size=size)
+        with torch.device("meta"):
+            spec = spec_of(size, version=identity.version, embedding_dim=identity.embedding_dim)
+            expected = YoloWorld(spec).state_dict()
+        try:
+            tensors, report = translate(file, named, expected)
+        except WeightsRefused:
+            if size == sizes[-1]:
+                raise
+        else:
+            return Description(file, named, report, tensors)
+    raise AssertionError("every size is tried")

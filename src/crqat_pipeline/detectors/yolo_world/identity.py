@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -56,8 +57,13 @@ def identify(tensors: Mapping[str, Tensor], file_name: str) -> Identity:
         )
     stage1_key = layout.foreign_key("backbone.stage1.down.conv.weight", version)
     widths = (_out_channels(tensors, layout.stem_key), _out_channels(tensors, stage1_key))
-    sizes = {(fields["stem_channels"], fields["stage_channels"][0]): size for size, fields in SIZES.items()}
+    sizes = {widths_of(fields): size for size, fields in SIZES.items()}
     return Identity(layout, version, sizes.get(widths), widths, guide.shape[1])
+
+
+def widths_of(fields: Mapping[str, Any]) -> tuple[int, int]:
+    """Channels of the stem and the first stage of a row of SIZES."""
+    return fields["stem_channels"], fields["stage_channels"][0]
 
 
 def check_fits(identity: Identity, spec: YoloWorldSpec, file_name: str) -> None:
