@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Files: TypeAlias = "Sequence[tuple[Path | Address, Path]]"
 Record: TypeAlias = Mapping[str, Any]
+KINDS = ("coco", "csv", "yolo")
 VOCABULARY_FOLDER = Path("data/05_model_input")
 
 
@@ -47,6 +48,18 @@ VOCABULARY_FOLDER = Path("data/05_model_input")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for pictures and detections.json."
 )
+@click.option(
+    "--write",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    help="Further files in --out: coco_results.json, labels/*.txt of YOLO, detections.csv; repeatable.",
+)
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    help="COCO or LVIS file whose categories are the prompts, and whose ids --write coco uses: for crqat evaluate.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.pass_context
 def command(
@@ -65,6 +78,8 @@ def command(
     every: int,
     seconds: float | None,
     out: Path | None,
+    kinds: tuple[str, ...],
+    annotations: Path | None,
     as_json: bool,
 ) -> None:
     """Run MODEL (checkpoint, packed int4 or ONNX) on IMAGES: files, folders, videos, addresses of pictures (https://…),
@@ -76,21 +91,28 @@ def command(
     from crqat_pipeline.inference.address import read_given
     from crqat_pipeline.inference.image_files import expand
     from crqat_pipeline.inference.prompt_resolver import read_prompts, split_prompts
+    from crqat_pipeline.recipes.annotation_ids import join_by_name
     from crqat_pipeline.recipes.file_detection import Question
     from crqat_pipeline.runtime.termination import SIGINT_EXIT_CODE, sigterm_raises
 
     if out is None and not as_json:
         raise click.UsageError("Say where results go: --out DIR for pictures, or --json for the terminal.")
+    if out is None and kinds:
+        raise click.UsageError("--write puts its files into a folder; add --out DIR.")
 
     if prompts is not None and prompts_file is not None:
         raise click.UsageError("Prompts come from --prompts or from --prompts-file; got both. Leave one out.")
 
-    def question() -> Question:
-        predictor = load_predictor(model, vocabulary_folder, text_encoder, image_size, device)
+    def question(files: Files) -> Question:
         chosen = None if prompts is None else split_prompts(prompts)
         if prompts_file is not None:
             chosen = read_prompts(prompts_file)
-        return Question(model, predictor, chosen, vocabulary, threshold, max_detections, every, seconds)
+        ids = None
+        if annotations is not None:
+            ids = join_by_name(annotations, [file for file, _ in files if isinstance(file, Path)], chosen)
+            chosen = ids.prompts
+        predictor = load_predictor(model, vocabulary_folder, text_encoder, image_size, device)
+        return Question(model, predictor, chosen, vocabulary, threshold, max_detections, every, seconds, ids)
 
     try:
         if not model.is_file():
@@ -103,7 +125,7 @@ def command(
             if out is None:
                 failed = _to_terminal(question, files)
             else:
-                failed = _to_folder(question, found, others, paths, out, as_json)
+                failed = _to_folder(question, found, others, paths, out, kinds, as_json)
     except KeyboardInterrupt:
         context.exit(SIGINT_EXIT_CODE)
     except BrokenPipeError:  # of `| head`: click knows what to do
@@ -117,33 +139,36 @@ def command(
         context.exit(1)
 
 
-def _to_terminal(question: Callable[[], Question], files: Files) -> list[Record]:
+def _to_terminal(question: Callable[[Files], Question], files: Files) -> list[Record]:
     """One JSON document on the standard output; returns the records of files that failed."""
     from crqat_pipeline.inference.record_stream import open_stream
     from crqat_pipeline.recipes.file_detection import FileDetection
     from crqat_pipeline.runtime.progress import progress
 
-    asked = question()
+    asked = question(files)
     with open_stream(sys.stdout.buffer, asked.head) as stream:
         return FileDetection(asked, stream, lambda record: None).run(progress(files, "detect", unit="file"))
 
 
 def _to_folder(
-    question: Callable[[], Question],
+    question: Callable[[Files], Question],
     files: Sequence[tuple[Path, Path]],
     others: Files,
     given: Sequence[Path],
     out: Path,
+    kinds: Sequence[str],
     as_json: bool,
 ) -> list[Record]:
-    """Pictures and detections.json in a folder; returns the records of files that failed."""
+    """Pictures, detections.json and further files in a folder; returns the records of files that failed."""
     from crqat_pipeline.inference.result_folder import open_results
     from crqat_pipeline.recipes.file_detection import FileDetection
     from crqat_pipeline.runtime.progress import progress
 
     with open_results(out) as folder:
         sources: Files = [*folder.sources(files, given), *others]
-        asked = question()
+        asked = question(sources)
+        further = asked.result_files(kinds, sources)
+        folder.check_free(further, [file for file, _ in sources])
         remaining = folder.begin(asked.digest(), sources)
         if len(remaining) < len(sources):
             done = f"{len(sources) - len(remaining)} of {len(sources)} files"
@@ -154,12 +179,15 @@ def _to_folder(
         except (KeyboardInterrupt, SystemExit):
             click.echo(f"Stopped. What is done is kept in {out}; the same command goes on from there.", err=True)
             raise
-        document = folder.write_document(asked.head, [file for file, _ in sources])
+        document = folder.write_document(asked.head, [file for file, _ in sources], further)
         if as_json:
             with document.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
         else:
-            click.echo(f"Pictures and {document.name} are in {printable(str(out))}.")
+            beside = [name for kind in further for name in kind.names]
+            click.echo(f"Pictures, {', '.join([document.name, *beside])} are in {printable(str(out))}.")
+        for note in asked.notes:
+            click.echo(printable(note), err=True)
         return failed
 
 

@@ -7,32 +7,27 @@ goes on from there. When all are done, it becomes detections.json.
 from __future__ import annotations
 
 import errno
-import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from crqat_pipeline.inference.address import Address
+from crqat_pipeline.inference.own_results import DOCUMENT, OutputError, own_files
+from crqat_pipeline.inference.result_files import LABELS, Content, ResultFiles
 from crqat_pipeline.inference.result_lines import DocumentWriter, DoneFile, ResultLines
 from crqat_pipeline.runtime.folder_lock import locked_folder
 
 Source: TypeAlias = "Path | Address"
-DOCUMENT, LINES = "detections.json", "detections.jsonl"
+LINES = "detections.jsonl"
 TEMPORARY = ".crqat_unfinished"
 KEPT_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NOT_THE_FILES_FAULT = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG, errno.EMFILE),
 )
-_DRAWN = re.compile(rb'"drawn": ("(?:[^"\\]|\\.)*")')
-_OUR_HEAD = re.compile(rb'\s*\{\s*"model": ')
-_FOLDER = re.compile(rb'^\s*"folder": ("(?:[^"\\]|\\.)*")', re.MULTILINE)
 
-
-class OutputError(ValueError):
-    """Results cannot be written; the text says where, why and what to do. No later file would fare better."""
+__all__ = ["DOCUMENT", "LINES", "OutputError", "ResultFolder", "open_results", "writing_to"]
 
 
 @contextmanager
@@ -54,7 +49,7 @@ class ResultFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._command = folder, ""
-        self._own = _own_files(folder)
+        self._own = own_files(folder)
         self._lines = ResultLines(folder / LINES)
         self._own |= {str(done.facts.get("place")) for done in self._lines.files.values()}
         self._taken: set[str] = set()
@@ -138,20 +133,68 @@ class ResultFolder:
                 os.replace(self._temporary_name(place), place)
                 self._own.add(str(relative))
 
-    def write_document(self, head: Mapping[str, Any], files: Iterable[Source]) -> Path:
-        """detections.json of all these files, from the lines, which then go."""
-        document = self.folder / DOCUMENT
+    def check_free(self, kinds: Iterable[ResultFiles], files: Iterable[Source]) -> None:
+        """Raises OutputError where a result file would take the place of a file that is not of an earlier run."""
+        for kind in kinds:
+            labels = [kind.label_of({"image": str(file), "detections": []}) for file in files]
+            for name in (*kind.names, *filter(None, labels)):
+                self._check_own(name)
+
+    def write_document(
+        self, head: Mapping[str, Any], files: Iterable[Source], kinds: Sequence[ResultFiles] = ()
+    ) -> Path:
+        """detections.json of all these files, and the files of each kind, from the lines, which then go.
+
+        The document first: it says which of the others are ours, should this be interrupted.
+        """
+        document, names = self.folder / DOCUMENT, list(dict.fromkeys(map(str, files)))
         temporary = self.temporary(document)
         with writing_to(document):
             with temporary.open("xb") as file:
-                writer = DocumentWriter(file, {**head, "folder": str(self.folder)})
-                for record in self._lines.records(str(path) for path in files):
-                    writer.add(record)
+                results = [name for kind in kinds for name in kind.names]
+                of_ours = {"results": results} if results else {}
+                writer = DocumentWriter(file, {**head, **of_ours, "folder": str(self.folder)})
+                for record in self._lines.records(names):
+                    labels = next(filter(None, (kind.label_of(record) for kind in kinds)), None)
+                    writer.add(record if labels is None else {**record, "labels": labels})
                 writer.close()
             os.replace(temporary, document)
+        written = {
+            name
+            for kind in kinds
+            for name, content in kind.contents(self._lines.records(names))
+            if self._put(name, content)
+        }
+        for old in _label_files(self._own - written):
+            with suppress(OSError):
+                (self.folder / old).unlink()  # labels of images that are no longer among the sources
+        with writing_to(document):
             self._lines.close()
             self._lines.path.unlink()
         return document
+
+    def _put(self, name: str, content: Content) -> bool:
+        """Write one result file, whole or not at all."""
+        place = self.folder / name
+        self._check_own(name)
+        with writing_to(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if not place.parent.resolve().is_relative_to(self.folder.resolve()):
+                raise OutputError(
+                    f"{place.parent} leads out of {self.folder}. Remove the link, or choose another folder (--out)."
+                )
+            temporary = self.temporary(place)
+            with temporary.open("xb") as file:
+                for part in content:
+                    file.write(part)
+            os.replace(temporary, place)
+        self._own.add(name)
+        return True
+
+    def _check_own(self, name: str) -> None:
+        place = self.folder / name
+        if os.path.lexists(place) and name not in self._own:
+            raise OutputError(f"{place} was not made by crqat detect. Move it, or choose another folder (--out).")
 
     def clear(self) -> None:
         """Close; leave no half-written file."""
@@ -206,6 +249,10 @@ def _with_suffix(name: Path, suffix: str | None) -> Path:
     return name.with_suffix(suffix or kept)
 
 
+def _label_files(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(f"{LABELS}/") and name.endswith(".txt")]
+
+
 def _stamp(file: Source) -> dict[str, int]:
     try:
         facts = file.stat()
@@ -218,29 +265,3 @@ def _relative(file: Path, folder: Path) -> str | None:
     """The file's own place (a link is not followed) below an absolute folder."""
     absolute = file.parent.resolve() / file.name
     return absolute.relative_to(folder).as_posix() if absolute.is_relative_to(folder) else None
-
-
-def _own_files(folder: Path) -> set[str]:
-    """What the last command drew here, relative to the folder, from its detections.json, line by line.
-
-    Raises OutputError for a detections.json of somebody else.
-    """
-    document = folder / DOCUMENT
-    if not os.path.lexists(document):
-        return set()
-    if not document.is_file():
-        raise OutputError(f"{document} is not a file. Move it, or choose another folder (--out).")
-    own: set[str] = set()
-    with document.open("rb") as file:
-        head = file.read(2**20)
-        if head and not _OUR_HEAD.match(head):
-            raise OutputError(f"{document} was not made by crqat detect. Move it, or choose another folder (--out).")
-        written_as = _FOLDER.search(head)
-        base = PurePosixPath(json.loads(written_as[1])) if written_as else PurePosixPath(folder)
-        file.seek(0)
-        for line in file:
-            for text in _DRAWN.findall(line):
-                drawn = PurePosixPath(json.loads(text))
-                if drawn.is_relative_to(base):
-                    own.add(drawn.relative_to(base).as_posix())
-    return own

@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from crqat_pipeline.inference import Predictor, draw_detections, open_image
 from crqat_pipeline.inference.address import Address
 from crqat_pipeline.inference.live_video import LiveVideo, at_rate
 from crqat_pipeline.inference.record import detection_rows
+from crqat_pipeline.inference.result_files import RESULT_FILES, FoundBy, ResultFiles
 from crqat_pipeline.inference.result_folder import OutputError, writing_to
 from crqat_pipeline.inference.video import (
     Frame,
@@ -28,12 +29,15 @@ from crqat_pipeline.inference.video import (
     write_video,
 )
 from crqat_pipeline.inference.web_image import fetch_image
+from crqat_pipeline.recipes.annotation_ids import AnnotationIds
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.runtime.termination import interrupt_noted
 from crqat_pipeline.structures.output import Detections
 from crqat_pipeline.structures.vocabulary import TextBank
 
 Record = Mapping[str, Any]
+RECORDS = 2
+"""Version of what a record holds: an interrupted run is gone on with by a program that writes the same."""
 
 
 class ResultSink(Protocol):
@@ -52,8 +56,8 @@ class ResultSink(Protocol):
 class Question:
     """What is looked for, with which model. prompts, vocabulary: as Predictor.predict takes them.
 
-    every: of a video, each n-th frame. seconds: of a camera or stream, at most so many.
-    Raises ValueError for prompts that cannot be asked.
+    every: of a video, each n-th frame. seconds: of a camera or stream, at most so many. ids: what prompts and files are
+    in an annotation file. Raises ValueError for prompts that cannot be asked.
     """
 
     model: Path
@@ -64,6 +68,7 @@ class Question:
     max_detections: int
     every: int
     seconds: float | None = None
+    ids: AnnotationIds | None = None
 
     @cached_property
     def bank(self) -> TextBank:
@@ -75,6 +80,18 @@ class Question:
         """What the document of results begins with."""
         return {"model": str(self.model), "prompts": list(self.bank.prompts)}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return () if self.ids is None else self.ids.notes
+
+    def result_files(self, kinds: Iterable[str], sources: Iterable[tuple[Path | Address, Path]]) -> list[ResultFiles]:
+        """Writers of these rows of RESULT_FILES. sources: (file, name of its result)."""
+        names = {str(file): name for file, name in sources}
+        found = FoundBy(self.bank.prompts, names)
+        if self.ids is not None:
+            found = replace(found, image_ids=self.ids.image_ids, category_ids=self.ids.category_ids)
+        return [RESULT_FILES[kind](found) for kind in dict.fromkeys(kinds)]
+
     def ask(self, image: Image.Image) -> Detections:
         return self.predictor.predict([image], self.bank, None, self.score_threshold, self.max_detections)[0]
 
@@ -84,7 +101,7 @@ class Question:
         with self.model.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
         whole.update(self.bank.embeddings_KD.contiguous().float().numpy().tobytes())
-        options = (self.score_threshold, self.max_detections, self.every, self.predictor.image_size_px)
+        options = (self.score_threshold, self.max_detections, self.every, self.predictor.image_size_px, RECORDS)
         whole.update(json.dumps([self.bank.prompts, self.bank.encoder, *options]).encode())
         return whole.hexdigest()[:16]
 
@@ -168,6 +185,7 @@ class FileDetection:
                 while waiting:
                     self._add(waiting.pop())
                 record: dict[str, Any] = {"image": str(source), "frame": number, "time_s": round(frame.time_s, 3)}
+                record |= {"width_px": frame.image.width, "height_px": frame.image.height}
                 if place is not None:
                     record["drawn"] = str(place)
                 waiting.append(record | {"detections": detection_rows(found, self.question.bank.prompts)})

@@ -22,7 +22,7 @@ def test_it_reads_the_configuration_it_is_given_and_writes_where_it_stands(proje
     assert result.returncode == 1
     assert "1 fault in the parameters; nothing was run." in result.stderr
     assert "run.seed = -1" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["info.log"]
 
 
 def test_kedro_runs_with_our_run_command_and_no_other_of_ours():

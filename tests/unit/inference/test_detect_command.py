@@ -161,3 +161,51 @@ def test_a_rectangle_is_found_in_as_well(models, pictures):
     assert document["images"][0]["detections"]
     assert "multiple of 32" in run(*asked, "--image-size", "60x96").output
     assert "is no size" in run(*asked, "--image-size", "wide").output
+
+
+def test_what_is_found_feeds_the_scoring_and_other_tools(models, pictures, tmp_path):
+    """Ids of the annotation file, joined by name: images in folders, categories in another order than the prompts'."""
+    from crqat_pipeline.cli.evaluate import command as evaluate_command
+
+    (pictures / "broken.jpg").unlink()
+    names = {30: "deep/a.png", 10: "a.png", 20: "b.jpg"}
+    truth = {
+        "images": [{"id": number, "file_name": name, "width": 60, "height": 40} for number, name in names.items()],
+        "annotations": [
+            {"id": n, "image_id": n * 10, "category_id": 5, "bbox": [4, 4, 20, 20], "area": 400, "iscrowd": 0}
+            for n in (1, 2, 3)
+        ],
+        "categories": [{"id": 5, "name": "Stray cat"}, {"id": 9, "name": "red lamp"}],
+    }
+    (tmp_path / "val.json").write_text(json.dumps(truth), encoding="utf-8")
+    out = tmp_path / "out"
+    asked = [models["packed"], pictures, "--threshold", 0.0001, "--out", out, "--annotations", tmp_path / "val.json"]
+    result = run(*asked, "--write", "coco", "--write", "yolo", "--write", "csv")
+    assert result.exit_code == 0, result.output
+    document = json.loads((out / "detections.json").read_text())
+    assert document["prompts"] == ["Stray cat", "red lamp"]
+    found = json.loads((out / "coco_results.json").read_text())
+    assert len(found) == sum(len(record["detections"]) for record in document["images"])
+    assert {one["image_id"] for one in found} == {10, 20, 30}
+    assert {one["category_id"] for one in found} <= {5, 9}
+    assert (out / "labels" / "classes.txt").read_text() == "Stray cat\nred lamp\n"
+    assert len((out / "detections.csv").read_text().splitlines()) == len(found) + 1
+    given = ["--gt", tmp_path / "val.json", "--detections", out / "coco_results.json", "--protocol", "coco", "--json"]
+    scored = CliRunner().invoke(evaluate_command, [str(one) for one in (*given, "--processes", 1)])
+    assert scored.exit_code == 0, scored.output
+    assert json.loads(scored.stdout)["AP"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--json", "--write", "coco"], "add --out DIR"),
+        (["--out", "o", "--write", "xml"], "is not one of 'coco', 'csv', 'yolo'"),
+        (["--out", "o", "--annotations", "gone.json"], "gone.json"),
+    ],
+)
+def test_wishes_for_files_that_do_not_fit_are_explained(models, pictures, tmp_path, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    result = run(models["packed"], pictures, *arguments)
+    assert result.exit_code in (1, 2)
+    assert text in result.output
