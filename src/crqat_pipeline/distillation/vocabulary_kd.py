@@ -11,9 +11,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.ops import complete_box_iou_loss
 
 from crqat_pipeline.distillation.loss import LossSpec, TeacherView
+from crqat_pipeline.structures.box_overlap import complete_iou
 from crqat_pipeline.structures.output import DetectorOutput
 
 
@@ -51,7 +51,7 @@ def vocabulary_kd_losses(student: DetectorOutput, teacher: DetectorOutput, spec:
     best_BN = target_BNK.amax(dim=-1)
     where = best_BN > spec.min_score
     weight_P = best_BN[where]
-    box_loss_P = complete_box_iou_loss(student.boxes_BN4[where].float(), teacher.boxes_BN4[where].detach().float())
+    box_loss_P = 1 - complete_iou(student.boxes_BN4[where].float(), teacher.boxes_BN4[where].detach().float())
     losses["kd_box"] = spec.box_weight * (weight_P * box_loss_P).sum() / normalizer
     if student.box_bins_BN4R is not None and teacher.box_bins_BN4R is not None:
         own_P4R = student.box_bins_BN4R[where].float().log_softmax(dim=-1)

@@ -1,12 +1,14 @@
-"""Boxes with readable labels on a picture."""
+"""Boxes with readable labels on a picture: the one drawer, for what is found and for the pictures of a report."""
 
 from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from crqat_pipeline.structures.output import Detections
 
@@ -16,6 +18,23 @@ MAX_ENLARGED_PX = 8_000_000
 """Pixels of an enlarged picture; a larger one keeps its size."""
 MAX_SIDE_PX = 16_000
 """Of an enlarged picture: below what JPEG and WebP can hold."""
+PAD_PX = 3
+DASH = 4
+"""Length of a dash in line widths."""
+
+Colour: TypeAlias = str | tuple[int, int, int]
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
+Place: TypeAlias = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class LabelledBox:
+    """corners: xyxy in pixels of the picture."""
+
+    corners: Sequence[float]
+    text: str
+    colour: Colour
+    is_dashed: bool = False
 
 
 def prompt_color(column: int) -> tuple[int, int, int]:
@@ -29,23 +48,50 @@ def draw_detections(
 ) -> Image.Image:
     """A copy of the image with one frame and one "prompt 0.87" label per detection, the best on top.
 
-    Line width and text size follow the image's size. An image whose shorter side is below least_side_px is enlarged by
-    a whole factor, so that labels do not hide what they name; 0 keeps every size. The factor is at most 8, and no
-    picture grows above 8 million pixels or a side of 16,000.
+    An image whose shorter side is below least_side_px is enlarged by a whole factor, so that labels do not hide what
+    they name; 0 keeps every size. The factor is at most 8, and no picture grows above 8 million pixels or a side of
+    16,000.
     """
     factor = _enlargement(*image.size, least_side_px)
     canvas = image.convert("RGB").resize((image.width * factor, image.height * factor), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(canvas)
-    shorter_px = min(canvas.size)
-    line_px = max(1, round(shorter_px / 250))
-    font = ImageFont.load_default(size=max(10, round(shorter_px / 36)))
     boxes = (detections.boxes_M4 * factor).tolist()
-    rows = list(zip(boxes, detections.scores_M.tolist(), detections.labels_M.tolist(), strict=True))
-    for box, _, column in reversed(rows):
-        pen.rectangle(_ordered(box), outline=prompt_color(column), width=line_px)
-    for box, score, column in reversed(rows):
-        _draw_label(pen, canvas.size, box, f"{prompts[column]} {score:.2f}", prompt_color(column), font)
-    return canvas
+    rows = zip(boxes, detections.scores_M.tolist(), detections.labels_M.tolist(), strict=True)
+    labelled = [LabelledBox(box, f"{prompts[label]} {score:.2f}", prompt_color(label)) for box, score, label in rows]
+    return draw_boxes(canvas, labelled, ImageFont.load_default(size=label_size(canvas.size)))
+
+
+def draw_boxes(picture: Image.Image, boxes: Sequence[LabelledBox], font: Font) -> Image.Image:
+    """A copy with a frame and a label per box; the first lies on top.
+
+    Line width follows the picture's size. A label stands above its box, inside its top or below it, where no label of
+    an earlier box is; one that finds no free place is left out.
+    """
+    drawn = picture.convert("RGB").copy()
+    pen = ImageDraw.Draw(drawn)
+    width_px = max(2, round(max(drawn.size) / 300))
+    for box in reversed(boxes):
+        corners = _ordered(box.corners)
+        if box.is_dashed:
+            for line in _dashes(corners, DASH * width_px):
+                pen.line(line, fill=box.colour, width=width_px)
+        else:
+            pen.rectangle(corners, outline=box.colour, width=width_px)
+    taken: list[Place] = []
+    for box in boxes:
+        left, top, right, bottom = pen.textbbox((0, 0), box.text, font=font)
+        size_px = (right - left + 2 * PAD_PX, bottom - top + 2 * PAD_PX)
+        place = _free_place(_ordered(box.corners), size_px, drawn.size, taken)
+        if place is not None:
+            taken.append(place)
+            pen.rectangle(place, fill=box.colour)
+            at = (place[0] + PAD_PX - left, place[1] + PAD_PX - top)
+            pen.text(at, box.text, fill=_readable_on(box.colour), font=font)
+    return drawn
+
+
+def label_size(size_px: tuple[int, int]) -> float:
+    """Height of the labels' text for a picture of this size."""
+    return max(10.0, max(size_px) / 46)
 
 
 def _enlargement(width_px: int, height_px: int, least_side_px: int) -> int:
@@ -54,24 +100,34 @@ def _enlargement(width_px: int, height_px: int, least_side_px: int) -> int:
     return max(1, min(wanted, held))
 
 
-def _ordered(box: Sequence[float]) -> tuple[float, float, float, float]:
-    left, top, right, bottom = box
+def _ordered(box: Sequence[float]) -> Place:
+    left, top, right, bottom = (float(side) for side in box)
     return min(left, right), min(top, bottom), max(left, right), max(top, bottom)
 
 
-def _draw_label(
-    pen: ImageDraw.ImageDraw,
-    size_px: tuple[int, int],
-    box: Sequence[float],
-    text: str,
-    color: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-) -> None:
-    left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    width_px, height_px = right - left + 6, bottom - top + 6
-    x = max(0, min(box[0], size_px[0] - width_px))
-    y = box[1] - height_px if box[1] >= height_px else min(box[1], size_px[1] - height_px)
-    y = max(0, y)
-    pen.rectangle((x, y, x + width_px, y + height_px), fill=color)
-    bright = (299 * color[0] + 587 * color[1] + 114 * color[2]) / 1000 > 140
-    pen.text((x + 3 - left, y + 3 - top), text, fill=(0, 0, 0) if bright else (255, 255, 255), font=font)
+def _free_place(
+    box: Place, size_px: tuple[float, float], picture_px: tuple[int, int], taken: Sequence[Place]
+) -> Place | None:
+    x = min(max(box[0], 0.0), max(picture_px[0] - size_px[0], 0.0))
+    for wished in (box[1] - size_px[1], box[1], box[3]):
+        y = min(max(wished, 0.0), max(picture_px[1] - size_px[1], 0.0))
+        place = (x, y, x + size_px[0], y + size_px[1])
+        if not any(place[0] < b[2] and b[0] < place[2] and place[1] < b[3] and b[1] < place[3] for b in taken):
+            return place
+    return None
+
+
+def _readable_on(colour: Colour) -> Colour:
+    red, green, blue = (ImageColor.getrgb(colour) if isinstance(colour, str) else colour)[:3]
+    return "black" if (299 * red + 587 * green + 114 * blue) / 1000 > 140 else "white"
+
+
+def _dashes(corners: Place, dash_px: float) -> Iterator[list[tuple[float, float]]]:
+    x1, y1, x2, y2 = corners
+    for start, end in (((x1, y1), (x2, y1)), ((x2, y1), (x2, y2)), ((x2, y2), (x1, y2)), ((x1, y2), (x1, y1))):
+        length = max(abs(end[0] - start[0]), abs(end[1] - start[1]), 1e-6)
+        step_x, step_y = (end[0] - start[0]) / length, (end[1] - start[1]) / length
+        for number in range(math.ceil(length / (1.8 * dash_px))):
+            begin = 1.8 * dash_px * number
+            stop = min(begin + dash_px, length)
+            yield [(start[0] + t * step_x, start[1] + t * step_y) for t in (begin, stop)]

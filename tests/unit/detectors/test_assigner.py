@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from crqat_pipeline.detectors.common.assigner import AssignerSpec, assign_task_aligned
-from crqat_pipeline.detectors.common.boxes import anchor_grid, complete_iou
+from crqat_pipeline.detectors.common.boxes import anchor_grid
 from crqat_pipeline.detectors.common.targets import flatten_targets
 from crqat_pipeline.structures.batch import ImageTargets
+from crqat_pipeline.structures.box_overlap import complete_iou
 
 
 def _assign(logits: Tensor, boxes: Tensor, points: Tensor, targets: list[ImageTargets], spec: AssignerSpec):

@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional
 
 from crqat_pipeline.detectors import build_detector
-from crqat_pipeline.detectors.common.boxes import anchor_grid, complete_iou, decode_boxes
+from crqat_pipeline.detectors.common.boxes import anchor_grid, decode_boxes
 from crqat_pipeline.detectors.one_stage.contrast import Contrast
+from crqat_pipeline.structures.box_overlap import complete_iou
 
 
 def test_version_1_is_a_scaled_cosine() -> None:

@@ -11,8 +11,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from crqat_pipeline.detectors.common.boxes import complete_iou
 from crqat_pipeline.detectors.common.targets import FlatTargets
+from crqat_pipeline.structures.box_overlap import complete_iou
 
 INSIDE_EPS_PX = 1e-9
 SCORE_EPS = 1e-9

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from crqat_pipeline.detectors.common.assigner import Assignment
-from crqat_pipeline.detectors.common.boxes import complete_iou
 from crqat_pipeline.detectors.common.targets import FlatTargets
+from crqat_pipeline.structures.box_overlap import complete_iou
 from crqat_pipeline.structures.output import DetectorOutput
 
 
