@@ -342,7 +342,7 @@ def test_what_could_not_be_read_back_is_not_written(value: float) -> None:
 FINITE_DAMAGE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "far too large": lambda tensor: tensor * 1e22 + 1e22,
     "one far too large": lambda tensor: torch.where(
-        torch.arange(tensor.numel()).reshape(tensor.shape) == 0, 1e12, tensor
+        torch.arange(tensor.numel()).reshape(tensor.shape) == 0, 1e22, tensor
     ),
     "far below zero": lambda tensor: -tensor.abs() * 1e22 - 1e22,
 }

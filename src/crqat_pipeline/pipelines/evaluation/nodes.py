@@ -20,7 +20,8 @@ from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.reporting.run_report import assembly
 from crqat_pipeline.reporting.run_report.terminal_table import terminal_table
 
-logger = logging.getLogger(__name__)
+results = logging.getLogger("crqat_pipeline.results")
+"""What a run is made for; the console shows it last (hooks/console.py)."""
 
 Facts = dict[str, Any]
 
@@ -73,10 +74,10 @@ def score(
 ) -> tuple[Facts, Facts, pd.DataFrame]:
     """All figures; their summary with size, cost and distance to the teacher; AP per category."""
     truths = {name: evaluation_run.truth_of(one) for name, one in _benchmarks(val, lvis, qat, spec).items()}
-    results = evaluation_run.evaluate_tables(detections, truths, spec)
-    metrics = evaluation_run.summarize(results, form_facts, spec.compared)
-    logger.info("%s", terminal_table(metrics, spec.compared.labels))
-    return evaluation_run.results_as_json(results), metrics, evaluation_run.per_category(results)
+    scored = evaluation_run.evaluate_tables(detections, truths, spec)
+    metrics = evaluation_run.summarize(scored, form_facts, spec.compared)
+    results.info("%s", terminal_table(metrics, spec.compared.labels))
+    return evaluation_run.results_as_json(scored), metrics, evaluation_run.per_category(scored)
 
 
 def draw(
