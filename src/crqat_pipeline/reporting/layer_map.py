@@ -95,3 +95,4 @@ def _paint(
     axes.set_xticks(range(len(columns)), columns, fontsize=7, rotation=45, ha="right")
     bar = axes.figure.colorbar(image, ax=axes)
     bar.set_label(label, fontsize=7)
+    bar.ax.tick_params(labelsize=7)
