@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from crqat_pipeline.recipes.stage_data import TrainingData
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Facts = dict[str, Any]
 
