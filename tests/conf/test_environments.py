@@ -13,8 +13,9 @@ from tests.support.foreign_package import put_on_path
 
 PAPER_SCALE = ("yolo_world_m", "yolo_world_l", "yolo_world_x")
 SMOKE = ("smoke", "omdet_smoke", "detectron2_smoke", "dosod_smoke", "photos_smoke")
+DEVICES = {"phone": ("8-8-8", "int8"), "npu": ("4-8-8", "w4a8")}
 ROOTS = {"base": "data", "local": "data"} | {
-    env: f"data/{env}" for env in (*SMOKE, "coco_mini", "photos", "omdet_turbo_tiny", *PAPER_SCALE)
+    env: f"data/{env}" for env in (*SMOKE, *DEVICES, "coco_mini", "photos", "omdet_turbo_tiny", *PAPER_SCALE)
 }
 FAMILIES_OF_EXTRAS = {
     "omdet_smoke": "omdet_turbo", "omdet_turbo_tiny": "omdet_turbo", "detectron2_smoke": "detectron2_retinanet",
@@ -176,6 +177,19 @@ def test_the_paper_scale_of_omdet_turbo_is_the_same_recipe_on_another_detector(p
         assert ours.distillation == theirs.distillation
         assert ours.loader.batch_size * ours.optimization.accumulation_steps == 48
         assert ours.optimization.learning_rate == theirs.optimization.learning_rate
+
+
+@pytest.mark.parametrize("env", sorted(DEVICES))
+def test_students_of_devices_are_bytes_between_layers_and_named_by_their_widths(project, env):
+    bits, mark = DEVICES[env]
+    catalog, base = load_catalog(project, env), load_catalog(project)
+    quantization = catalog.load("params:quantization")
+    assert (quantization.notation, quantization.pre_activation_bits) == (f"{bits} Ch-T-H", 8)
+    assert base.load("params:curriculum") == catalog.load("params:curriculum")
+    labels = {name: form.label for name, form in catalog.load("params:evaluation").forms.items()}
+    assert labels["int4"] == f"CR-QAT {'int8' if env == 'phone' else 'W4A8'} file"
+    assert set(labels) == set(base.load("params:evaluation").forms)
+    assert quantization.file_mark == mark
 
 
 def test_paper_scale_data_moves_with_one_parameter(project):

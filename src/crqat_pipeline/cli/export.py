@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from crqat_pipeline.cli import vendor_form
+from crqat_pipeline.cli.vendor_form import VENDOR
 from crqat_pipeline.runtime.command_line import FiniteRange, refused
 from crqat_pipeline.runtime.sides import Sides
 
@@ -24,15 +26,18 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.command("export")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The .onnx file to write; form web: the folder."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .onnx file to write; forms web, vendor: a folder.",
 )
 @click.option(
     "--form",
-    type=click.Choice((*FORMS, WEB)),
+    type=click.Choice((*FORMS, WEB, VENDOR)),
     default=AUTOMATIC,
     show_default=True,
     help="auto: fast where there are pre-activation quantizers, or images to calibrate them on; openvino without; fp32 "
-    "unquantized. web: a folder with a page that detects in a browser.",
+    "unquantized. web: a folder with a page that detects in a browser. vendor: one for toolchains that quantize by themselves.",
 )
 @click.option("--images", type=FOLDER, help="Images to prove the graph on [default: drawn scenes].")
 @click.option("--num-images", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many of them.")
@@ -45,7 +50,9 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--static", is_flag=True, help="Batch of one and --image-size only, for runtimes that want static shapes."
 )
 @click.option("--batch", type=click.IntRange(1, 10_000), default=None, help="Images per call [default: any number].")
-@click.option("--opset", type=click.IntRange(18, 23), default=None, help="Of ONNX [default: 21; tensorrt: 18].")
+@click.option(
+    "--opset", type=click.IntRange(12, 23), default=None, help="Of ONNX [default: 21; tensorrt: 18; vendor: 13]."
+)
 @click.option(
     "--nms", type=click.IntRange(1, 100_000), default=None, help="Suppression in the graph; so many per prompt at most."
 )
@@ -74,7 +81,7 @@ def command(model: Path, out: Path, form: str, images: Path | None, num_images: 
 
     The graph's integer codes are compared with the model's own, layer by layer; OUT appears only if they agree.
     """
-    if form != WEB and out.suffix != ".onnx":
+    if form not in (WEB, VENDOR) and out.suffix != ".onnx":
         raise click.BadParameter(f"the name must end in .onnx; got {out.name}.", param_hint="--out")
     from dataclasses import replace
 
@@ -95,7 +102,7 @@ def command(model: Path, out: Path, form: str, images: Path | None, num_images: 
         if calibrating is not None:
             opened = with_integer_outputs(opened, folder_images(calibrating, CALIBRATION_IMAGES), size_px)
             click.echo(f"pre-activations calibrated on {calibrating}: one rounding per layer more, about 0.1 AP less")
-        write = _write_folder if form == WEB else _write_graph
+        write = {WEB: _write_folder, VENDOR: vendor_form.write}.get(form, _write_graph)
         write(opened, [model], out, {**wishes, "form": form, "size_px": size_px}, images, num_images)
     except (ValueError, OSError) as error:
         raise refused(error) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 
 
@@ -17,6 +19,12 @@ class CodeGrid:
     scale: float
     zero_point: int
     max_code: int
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and highest value, as float32 has them."""
+        low, high = (np.float32(code * self.scale) for code in (-self.zero_point, self.max_code - self.zero_point))
+        return float(low), float(high)
 
 
 def grid_of(quantizer: FakeQuantizer) -> CodeGrid:

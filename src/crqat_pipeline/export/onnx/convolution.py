@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from crqat_pipeline.export.integer_weight import IntegerWeight, bias_unit, integer_weight
 from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
-from crqat_pipeline.export.onnx.emission import Emission
+from crqat_pipeline.export.onnx.emission import Emission, WeightGrid
 from crqat_pipeline.export.onnx.feature_map import FeatureMap, Plain
+from crqat_pipeline.quantization.affine import along_axis
 from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantBatchNorm2d, QuantConv2d, QuantLinear
@@ -54,6 +55,8 @@ def integer_values(emission: Emission, name: str, weight: IntegerWeight, grid: C
     A layer whose pairs of products leave 16 bits is stored as uint8: CPUs without VNNI saturate signed weights there.
     """
     graph = emission.graph
+    if emission.form.is_ranged:
+        return _values_on_grid(emission, name, weight)
     multiplier = weight.multiplier if emission.form.has_byte_activations else 1
     scale = graph.constant(weight.scale_O / multiplier, f"{name}.weight_scale")
     if emission.form.is_symmetric:
@@ -80,7 +83,7 @@ def _bias(emission: Emission, name: str, weight: IntegerWeight, input_scale: flo
     graph = emission.graph
     if weight.bias_O is None:
         return []
-    if not quantizer or emission.form.is_symmetric:
+    if not quantizer or emission.form.is_symmetric or emission.form.is_ranged:
         return [graph.constant(weight.bias_O, f"{name}.bias")]
     if emission.form.has_byte_activations:
         unit_O = bias_unit(weight, input_scale)
@@ -107,6 +110,13 @@ def is_integer(emission: Emission, conv: nn.Module) -> bool:
         return False
     quantizers = (conv.weight_quantizer, conv.input_quantizer)
     return all(quantizer is not None and quantizer.is_on for quantizer in quantizers)
+
+
+def _values_on_grid(emission: Emission, name: str, weight: IntegerWeight) -> str:
+    values = weight.codes * along_axis(weight.scale_O, weight.codes, 0)
+    stored = emission.graph.constant(values, f"{name}.weight")
+    emission.weight_grids[stored] = WeightGrid(weight.scale_O, 4 if weight.fits_four_bits else 8)
+    return stored
 
 
 def _unsigned(emission: Emission, name: str, codes: Tensor, scale: str) -> str:

@@ -1,6 +1,6 @@
 """One graph being written for one detector: which module is called what, and who writes it.
 
-Shape letters: B images, C channels, H W pixels.
+Shape letters: B images, C channels, O output channels, H W pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
 from crqat_pipeline.export.onnx.feature_map import Doubled, FeatureMap, Joined, Plain, Pooled
@@ -28,11 +28,19 @@ class Tap(NamedTuple):
     kind: Literal["codes", "centered", "values"]
 
 
+class WeightGrid(NamedTuple):
+    """Signed codes times scale_O give the stored weight."""
+
+    scale_O: Tensor
+    bits: int
+
+
 class Emission:
     """Walks a detector; `emitters` maps a module class to the function (emission, module, *inputs) that writes it.
 
     taps: where parity checks find codes, by quantizer. wide_layers: integer layers whose pairs of products may leave 16
-    bits, which old CPUs saturate.
+    bits, which old CPUs saturate. ranges, weight_grids: of a form with ranges, the grid of each clipped tensor, and the
+    scale per output channel and bits of each stored weight.
     """
 
     def __init__(
@@ -51,6 +59,8 @@ class Emission:
         self._names = {module: name for name, module in detector.named_modules()}
         self._made: dict[Any, str] = {}
         self.taps: dict[str, Tap] = {}
+        self.ranges: dict[str, CodeGrid] = {}
+        self.weight_grids: dict[str, WeightGrid] = {}
 
     def name(self, module: nn.Module) -> str:
         """The module's name in the detector, such as "neck.td_p4.exit.conv"."""
@@ -112,9 +122,18 @@ class Emission:
             codes = self.codes(feature, grid)
             self.tap(quantizer, codes, "codes", call)
             return self.dequantized(codes, grid)
-        on_grid = self._on_symmetric_grid if self.form.is_symmetric else self._on_standard_grid
-        values = on_grid(self.floats(feature), grid)
+        values = self._written_on_grid(self.floats(feature), grid)
         self.tap(quantizer, values, "values", call)
+        return values
+
+    def _written_on_grid(self, tensor: str, grid: CodeGrid) -> str:
+        if self.form.is_ranged:
+            return self._once(("ranged", tensor, grid), lambda: self._clipped(tensor, grid))
+        return self._on_symmetric_grid(tensor, grid) if self.form.is_symmetric else self._on_standard_grid(tensor, grid)
+
+    def _clipped(self, tensor: str, grid: CodeGrid) -> str:
+        values = self.graph.node("Clip", tensor, *map(self.graph.scalar, grid.ends), name=tensor)
+        self.ranges[values] = grid
         return values
 
     def _on_standard_grid(self, tensor: str, grid: CodeGrid) -> str:
@@ -129,8 +148,7 @@ class Emission:
         graph, low, high = self.graph, -grid.zero_point, grid.max_code - grid.zero_point
         scale = graph.scalar(grid.scale)
         if low >= -128 and high <= 127:
-            bounds = [graph.scalar(float(np.float32(bound * grid.scale))) for bound in (low, high)]
-            clipped = graph.node("Clip", tensor, *bounds, name=tensor)
+            clipped = graph.node("Clip", tensor, *map(graph.scalar, grid.ends), name=tensor)
             zero = graph.scalar(0, np.int8)
             codes = graph.node("QuantizeLinear", clipped, scale, zero, name=tensor)
             return graph.node("DequantizeLinear", codes, scale, zero, name=tensor)

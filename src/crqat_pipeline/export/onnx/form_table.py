@@ -17,8 +17,10 @@ class Form:
     has_byte_activations: codes travel as uint8 with a Clip to their bits, which integer kernels understand; else
     as UINT4, the plain statement of the numerics. is_symmetric: int8 with zero point 0 for weights and activations, a
     float Clip before. has_pre_activation: keep the quantizer before the activation function. uses_contrib_ops: may use
-    onnxruntime's own operators. fast_in: runtimes that compute on its integers; empty where none is meant to.
-    opset: what it is written in; least_opset: the oldest that it can be written in.
+    onnxruntime's own operators. is_ranged: floats clipped to the ends of their grid and rounded by whoever reads the
+    ranges beside the graph; attention operands, which have a range per head, stay as they are. fast_in: runtimes that
+    compute on its integers; empty where none is meant to. opset: what it is written in; least_opset: the oldest that it
+    can be written in.
     """
 
     purpose: str
@@ -27,6 +29,7 @@ class Form:
     has_pre_activation: bool = True
     is_symmetric: bool = False
     uses_contrib_ops: bool = False
+    is_ranged: bool = False
     fast_in: tuple[str, ...] = ()
     opset: int = 21
     least_opset: int = 18
@@ -59,3 +62,11 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "fp32": Form("the network without its quantizers, for comparison", is_quantized=False),
     }
 )
+
+VENDOR = Form(
+    "toolchains that quantize by themselves: float, weights on the grid, ranges beside it",
+    has_byte_activations=False,
+    is_ranged=True,
+    opset=18,
+)
+"""No row of FORMS: without its ranges such a graph is not the student (export/vendor)."""

@@ -6,12 +6,12 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding, N regions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.fitting_form import chosen_form
-from crqat_pipeline.export.onnx.form_table import FORMS
+from crqat_pipeline.export.onnx.form_table import FORMS, Form
 from crqat_pipeline.export.onnx.graph import IMAGES, OnnxGraph
 from crqat_pipeline.export.onnx.spec import OnnxSpec
 from crqat_pipeline.export.onnx.supported import has_emitters
@@ -44,8 +44,6 @@ def build_onnx(
     ValueError for a block or operator that nobody writes, a size that does not fit, or a fixed vocabulary without a
     text bank.
     """
-    from onnx import TensorProto
-
     form_name = chosen_form(detector, spec.form)
     form = look_up(FORMS, form_name, "ONNX form")
     if spec.opset is not None and spec.opset < form.least_opset:
@@ -53,6 +51,27 @@ def build_onnx(
             f"The form {form_name!r} needs opset {form.least_opset} or newer for its types; got {spec.opset}. Leave it "
             "out, or take another form."
         )
+    return build_graph(detector, spec, form_name, form, text_bank, metadata).model
+
+
+class BuiltGraph(NamedTuple):
+    """The checked model, and what its emission says of its tensors."""
+
+    model: ModelProto
+    emission: Emission
+
+
+def build_graph(
+    detector: OpenVocabularyDetector,
+    spec: OnnxSpec,
+    form_name: str,
+    form: Form,
+    text_bank: TextBank | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> BuiltGraph:
+    """`build_onnx` in a form that is told, whatever spec.form says."""
+    from onnx import TensorProto
+
     _check(detector, spec, text_bank)
     graph = OnnxGraph(spec.opset or form.opset)
     batch = spec.batch_size or "batch"
@@ -104,7 +123,7 @@ def build_onnx(
         wide_weights="uint8",
         extra=ExporterFacts.model_validate(dict(metadata or {})),
     )
-    return graph.model("crqat_detector", {METADATA_KEY: facts.to_json()})
+    return BuiltGraph(graph.model("crqat_detector", {METADATA_KEY: facts.to_json()}), emission)
 
 
 def _check(detector: OpenVocabularyDetector, spec: OnnxSpec, text_bank: TextBank | None) -> None:

@@ -31,6 +31,8 @@ def operand(emission: Emission, module: nn.Module, tensor: str, rank: int) -> Op
     if not isinstance(module, FakeQuantizer) or not module.is_on or not emission.form.is_quantized:
         return Operand(tensor, None)
     axis = module.settings.axis
+    if axis is not None and emission.form.is_ranged:
+        return Operand(tensor, None)
     if axis is None:
         return Operand(emission.on_grid(module, Plain(tensor)), None)
     graph, name = emission.graph, emission.name(module)
