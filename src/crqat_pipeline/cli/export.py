@@ -37,7 +37,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     default=AUTOMATIC,
     show_default=True,
     help="auto: fast where there are pre-activation quantizers, or images to calibrate them on; openvino without; fp32 "
-    "unquantized. web: a folder with a page that detects in a browser. vendor: one for toolchains that quantize by themselves.",
+    "unquantized. web: a folder with a page that detects in a browser. vendor: one for toolchains that "
+    "quantize by themselves.",
 )
 @click.option("--images", type=FOLDER, help="Images to prove the graph on [default: drawn scenes].")
 @click.option("--num-images", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many of them.")
