@@ -55,7 +55,7 @@ def test_eight_bits_and_four_bits_lie_side_by_side(folder):
         "teacher.int4.onnx", "teacher.int4.safetensors", "teacher.int8.onnx", "teacher.int8.safetensors",
     ]  # fmt: skip
     assert "calibrated on 4 photographs at 64 px" in result.output
-    assert "made for OpenVINO" in result.output
+    assert "made for onnxruntime and OpenVINO" in result.output
     packed = read_packed(out / "teacher.int8.safetensors")
     assert packed.quantization.notation == "8-8-8 Ch-T-H"
     assert packed.text_bank.prompts == BANK.prompts
