@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kedro_datasets._typing import TablePreview
+
 from crqat_pipeline.catalog_io.local_file import LocalFile
+from crqat_pipeline.catalog_io.preview import NUM_ROWS, table_preview
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,3 +32,6 @@ class CsvTable(LocalFile["pd.DataFrame | Rows", "pd.DataFrame"]):
 
         path = self.existing_path()
         return pd.read_csv(path) if path.stat().st_size else pd.DataFrame()
+
+    def preview(self, nrows: int = NUM_ROWS) -> TablePreview:
+        return table_preview(self.load(), nrows)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import DatasetError
+from kedro_datasets._typing import ImagePreview
 
 from crqat_pipeline.catalog_io.local_file import LocalFile
+from crqat_pipeline.catalog_io.preview import picture_preview
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,3 +44,6 @@ class FigureDataset(LocalFile["Figure | Image", "Image"]):
                 f"A picture must be a whole PNG; {path} is not ({error}). Make it again: kedro run "
                 "--pipelines=evaluation."
             ) from error
+
+    def preview(self) -> ImagePreview:
+        return picture_preview(self.existing_path().read_bytes())

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kedro.io import DatasetError
+from kedro_datasets._typing import ImagePreview
 
 from crqat_pipeline.catalog_io.given import GivenOrMade
+from crqat_pipeline.catalog_io.preview import contact_sheet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -60,3 +62,14 @@ class ImageFolderDataset(GivenOrMade["RenderedImages", "ImageFolder"]):
         if not path.is_dir():
             raise DatasetError(f"Images must lie in a folder; {path} is a file. Name the folder that holds it.")
         return ImageFolder(path, self._exif_orientation)
+
+    def preview(self, num_images: int = 12) -> ImagePreview:
+        """Some images of the folder, small. A folder of a hundred thousand is not listed for it."""
+        from itertools import islice
+
+        from crqat_pipeline.detection_data.image_reading import is_image_name
+
+        folder = self.load()
+        files = (path for path in folder.root.rglob("*") if is_image_name(path))
+        names = sorted(path.relative_to(folder.root).as_posix() for path in islice(files, num_images))
+        return contact_sheet([folder.open(name) for name in names])

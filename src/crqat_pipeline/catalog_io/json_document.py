@@ -6,6 +6,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from kedro_datasets._typing import JSONPreview
+
 from crqat_pipeline.catalog_io.json_text import finite, read
 from crqat_pipeline.catalog_io.local_file import LocalFile
 
@@ -29,3 +31,6 @@ class JsonDocument(LocalFile[Any, Any]):
 
     def load(self) -> Any:
         return read(self.existing_path(), "A report")
+
+    def preview(self) -> JSONPreview:
+        return JSONPreview(json.dumps(self.load()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -10,16 +11,22 @@ from kedro.io import AbstractDataset, DatasetError
 
 from crqat_pipeline.runtime.atomic import atomic_path
 
+LAYER = re.compile(r"\d\d_\w+")
+"""A folder of data/: 01_raw … 08_reporting. Kedro-Viz draws entries of one folder in one band."""
+
 Saved = TypeVar("Saved")
 Loaded = TypeVar("Loaded")
 
 
 class LocalFile(AbstractDataset[Saved, Loaded]):
-    """One file (or folder) at `filepath`. metadata: what DVC and MLflow do with it; Kedro ignores it."""
+    """One file (or folder) at `filepath`. metadata: what DVC, MLflow and Kedro-Viz do with it; Kedro ignores it.
+
+    The layer of Kedro-Viz is the folder, unless the metadata name another.
+    """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = PurePosixPath(filepath)
-        self.metadata = metadata
+        self.metadata = _with_layer(metadata, self._filepath)
 
     @property
     def path(self) -> Path:
@@ -43,3 +50,8 @@ class LocalFile(AbstractDataset[Saved, Loaded]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+def _with_layer(metadata: dict[str, Any] | None, path: PurePosixPath) -> dict[str, Any] | None:
+    layer = next((part for part in path.parts if LAYER.fullmatch(part)), None)
+    return metadata if layer is None else {"kedro-viz": {"layer": layer}, **(metadata or {})}

@@ -7,9 +7,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kedro.io import DatasetError
+from kedro_datasets._typing import TablePreview
 
 from crqat_pipeline.catalog_io.json_text import read
 from crqat_pipeline.catalog_io.local_file import LocalFile
+from crqat_pipeline.catalog_io.preview import NUM_ROWS, table_preview
 
 if TYPE_CHECKING:
     from crqat_pipeline.structures.vocabulary import Vocabulary
@@ -39,3 +41,19 @@ class VocabularyDataset(LocalFile["Vocabulary", "Vocabulary"]):
                 f"A vocabulary needs names, category_ids, synonyms and splits; {path} does not hold them ({error!r}). "
                 "Make it again: kedro run --pipelines=data_prep."
             ) from error
+
+    def preview(self, nrows: int = NUM_ROWS) -> TablePreview:
+        """Prompts with their other names and the splits that they are in."""
+        import pandas as pd
+
+        words = self.load()
+        rows = [
+            {
+                "prompt": name,
+                "category_id": number,
+                "synonyms": ", ".join(synonyms),
+                "splits": ", ".join(split for split, ids in words.splits.items() if number in ids),
+            }
+            for name, number, synonyms in zip(words.names, words.category_ids, words.synonyms, strict=True)
+        ]
+        return table_preview(pd.DataFrame(rows), nrows)

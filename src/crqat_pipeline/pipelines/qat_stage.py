@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from crqat_pipeline.curriculum.plan import PAPERS_PLAN, stage_names
 from crqat_pipeline.pipelines.inspection_nodes import DIAGNOSTICS, draw_scales, inspect_trained
 from crqat_pipeline.pipelines.qat_nodes import train_stage
+from crqat_pipeline.runtime.needs import GPU, LIGHT
 
 SHARED_INPUTS = ("teacher_checkpoint", "stage_data", "calibration_data", "tracker")
 
@@ -28,6 +29,7 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
             },
             outputs=["student", "metrics", "history", "scales"],
             name="train",
+            tags=GPU,
         ),
     ]
     outputs = ["student", "metrics", "history", "scales"]
@@ -38,8 +40,9 @@ def qat_pipeline(name: str, student_in: str, namespace: str | None = None, is_qu
                 inputs=["student", "calibration_data", "params:train", "params:diagnostics", "params:run"],
                 outputs=list(DIAGNOSTICS),
                 name="inspect",
+                tags=GPU,
             ),
-            Node(draw_scales, inputs="scales", outputs="scale_map", name="draw_scales"),
+            Node(draw_scales, inputs="scales", outputs="scale_map", name="draw_scales", tags=LIGHT),
         ]
         outputs += [*DIAGNOSTICS, "scale_map"]
     shared = SHARED_INPUTS if is_quantized else [key for key in SHARED_INPUTS if key != "calibration_data"]

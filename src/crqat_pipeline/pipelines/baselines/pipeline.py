@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from crqat_pipeline.pipelines.inspection_nodes import DIAGNOSTICS, inspect_calibrated
 from crqat_pipeline.pipelines.qat_stage import qat_pipeline
 from crqat_pipeline.recipes.qat import post_training_quantization
+from crqat_pipeline.runtime.needs import GPU
 
 
 def create_pipeline() -> Pipeline:
@@ -23,6 +24,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs="ptq_student",
                 name="calibrate",
+                tags=GPU,
                 namespace="baselines.ptq",
             ),
             Node(

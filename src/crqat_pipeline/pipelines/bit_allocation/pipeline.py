@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.bit_allocation.nodes import choose
+from crqat_pipeline.runtime.needs import GPU
 
 
 def create_pipeline() -> Pipeline:
@@ -16,5 +17,5 @@ def create_pipeline() -> Pipeline:
         "run": "params:run",
     }
     outputs = ["allocated_parameters", "allocation_table", "allocation_metrics", "allocation_plot"]
-    nodes = [Node(choose, inputs=inputs, outputs=outputs, name="choose")]
+    nodes = [Node(choose, inputs=inputs, outputs=outputs, name="choose", tags=GPU)]
     return Pipeline(nodes, namespace="bit_allocation", prefix_datasets_with_namespace=False)

@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.data_prep.nodes import embed_qat_prompts, embed_vocabularies, prepare_splits
 from crqat_pipeline.pipelines.gather_nodes import gather
+from crqat_pipeline.runtime.needs import LIGHT
 
 DATA = (
     "train_data",
@@ -33,18 +34,21 @@ def create_pipeline() -> Pipeline:
             ],
             outputs=["train_set", "qat_set", "calibration_set", "val_set"],
             name="prepare_splits",
+            tags=LIGHT,
         ),
         Node(
             embed_vocabularies,
             inputs=["params:data_prep", "data_report", "val_annotations", "val_annotations_lvis"],
             outputs=["vocabulary", "text_bank", "lvis_vocabulary", "lvis_text_bank"],
             name="embed_vocabularies",
+            tags=LIGHT,
         ),
         Node(
             embed_qat_prompts,
             inputs=["params:data_prep", "qat_set", "vocabulary", "text_bank"],
             outputs=["qat_vocabulary", "qat_text_bank"],
             name="embed_qat_prompts",
+            tags=LIGHT,
         ),
         *gather(*DATA),
     ]

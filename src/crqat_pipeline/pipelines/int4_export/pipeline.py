@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.int4_export.nodes import verify
 from crqat_pipeline.recipes.exporting import pack_student
+from crqat_pipeline.runtime.needs import LIGHT
 
 
 def create_pipeline(student: str = "curriculum_student") -> Pipeline:
@@ -16,6 +17,7 @@ def create_pipeline(student: str = "curriculum_student") -> Pipeline:
             inputs=[student, "text_bank", "params:data_prep", "params:int4_export"],
             outputs="int4_model",
             name="pack",
+            tags=LIGHT,
         ),
         Node(
             verify,
@@ -27,6 +29,7 @@ def create_pipeline(student: str = "curriculum_student") -> Pipeline:
             ],
             outputs=["onnx_model", "int4_export_metrics"],
             name="verify",
+            tags=LIGHT,
         ),
     ]
     return Pipeline(nodes, namespace="int4_export", prefix_datasets_with_namespace=False)

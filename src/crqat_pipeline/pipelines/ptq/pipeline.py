@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.recipes.ptq import compare_rules
+from crqat_pipeline.runtime.needs import GPU
 
 
 def create_pipeline() -> Pipeline:
@@ -18,6 +19,6 @@ def create_pipeline() -> Pipeline:
         "resume_folder": "ptq_resume",
     }
     nodes = [
-        Node(compare_rules, inputs=inputs, outputs="ptq_metrics", name="compare"),
+        Node(compare_rules, inputs=inputs, outputs="ptq_metrics", name="compare", tags=GPU),
     ]
     return Pipeline(nodes, namespace="ptq", prefix_datasets_with_namespace=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.teacher.nodes import train_or_load
+from crqat_pipeline.runtime.needs import GPU
 
 
 def create_pipeline() -> Pipeline:
@@ -21,6 +22,7 @@ def create_pipeline() -> Pipeline:
             ],
             outputs=["teacher_checkpoint", "teacher_metrics", "teacher_history"],
             name="train_or_load",
+            tags=GPU,
         ),
     ]
     return Pipeline(nodes, namespace="teacher", prefix_datasets_with_namespace=False)
