@@ -1,6 +1,6 @@
-# make run | photos | test | lint | docs | clean | mlflow-ui | viz | repro. The environment is made on first use, in .venv; runs and
+# make run | photos | test | lint | docs | clean | mlflow-ui | tracking-server | gpu-check | viz | repro. The environment is made on first use, in .venv; runs and
 # tests install what they need and no more. Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml; for every target), VENV, ENV (a folder of conf/), PARAMS (of kedro run),
-# PHOTOS (docs/how_to/run_on_photographs.md).
+# FOLDER and PORT (of the tracking server), PHOTOS (docs/how_to/run_on_photographs.md).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -13,6 +13,8 @@ VENV ?= .venv
 ENV ?= local
 PARAMS ?=
 PHOTOS ?= $(wildcard ../shared/data)
+FOLDER ?= .tracking
+PORT ?= 5000
 COMMA := ,
 RUN_EXTRAS := $(if $(EXTRAS),$(EXTRAS),onnx$(COMMA)openvino)
 TEST_EXTRAS := $(if $(EXTRAS),$(EXTRAS),dev$(COMMA)docs$(COMMA)onnx$(COMMA)openvino$(COMMA)demo$(COMMA)omdet)
@@ -26,7 +28,7 @@ export DVC_NO_ANALYTICS := 1
 # OpenMP threads that wait give their core back soon: 5 % slower alone (docs/performance.md), far less slowed beside other programs.
 export GOMP_SPINCOUNT ?= 10000
 
-.PHONY: help environment run photos repro test lint format docs clean mlflow-ui viz
+.PHONY: help environment run photos repro test lint format docs clean mlflow-ui tracking-server gpu-check viz
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -81,7 +83,15 @@ clean: ## remove caches and builds; data, runs and the environment stay
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 mlflow-ui: $(STAMP) ## compare runs in the browser (http://127.0.0.1:5000)
+	@crqat runs --server http://127.0.0.1:5000
 	@mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+gpu-check: $(STAMP) ## every kernel, step and job on a GPU: one table, gpu_check.json (docs/how_to/check_a_gpu.md)
+	@python benchmarks/gpu/check.py
+
+tracking-server: $(STAMP) ## MLflow with PostgreSQL on this machine (docs/how_to/share_runs.md)
+	@python -c 'import psycopg2' 2>/dev/null || python -m pip install --quiet --constraint constraints.txt --editable '.[server]'
+	@python examples/tracking_server/serve.py "$(FOLDER)" --port $(PORT)
 
 viz: $(STAMP) ## draw the pipelines in the browser
 	@python -c 'import kedro_viz' 2>/dev/null || python -m pip install --quiet --constraint constraints.txt --editable '.[viz]'

@@ -43,6 +43,9 @@ TAG_PARAMETERS = {
 }
 """Tag of every run -> the parameters whose values it shows, joined by dashes: bits=4-4-8."""
 
+FOREIGN_TAGS = {"bits": ("fetch_data", "data_prep", "teacher")}
+"""Tag -> stages whose runs do not carry it: what they make has no width, or full precision."""
+
 _guard = TrackingGuard()
 _session_run = SafeMlflowHook(_guard)
 
@@ -52,7 +55,7 @@ HOOKS = (
     RunLock(),
     Console(),
     _session_run,
-    StageRunsHook(_guard, _session_run, TAG_PARAMETERS),
+    StageRunsHook(_guard, _session_run, TAG_PARAMETERS, FOREIGN_TAGS),
     GatheredEntries(),
     OutputNames(),
     ChosenPipelines(),  # of hooks that come first the last is called first: pipelines before the check of parameters

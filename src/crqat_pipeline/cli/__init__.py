@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "crqat_pipeline.cli.quantize",
         "A checkpoint at fewer bits by calibration alone: packed file and ONNX.",
     ),
+    "runs": ("crqat_pipeline.cli.runs", "Where the runs that MLflow holds are compared."),
     "sweep": ("crqat_pipeline.cli.sweep", "AP, size and bit operations at several widths, by calibration alone."),
     "weights": ("crqat_pipeline.cli.weights", "Say what a weight file is; convert it to safetensors."),
 }

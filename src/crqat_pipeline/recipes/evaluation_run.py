@@ -134,6 +134,11 @@ def summarize(results: Results, facts: Facts, forms: Forms) -> Facts:
     return metrics
 
 
+def ap_by_form(metrics: Facts) -> Facts:
+    """What is looked at first, and compared between runs: {"AP": {form: COCO AP}}."""
+    return {"AP": {form: figures["coco"]["AP"] for form, figures in metrics.items() if "AP" in figures.get("coco", {})}}
+
+
 def per_category(results: Results) -> pd.DataFrame:
     """One row per form, benchmark and category that has objects."""
     rows = [

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
+
+
+def typed_command() -> str:
+    """The command of this process as it was typed, `python -m kedro` as `kedro`."""
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return shlex.join([name, *sys.argv[1:]])
 
 
 def show_what_can_be_shown() -> None:

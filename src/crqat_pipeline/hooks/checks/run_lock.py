@@ -6,9 +6,7 @@ import atexit
 import json
 import logging
 import os
-import shlex
 import socket
-import sys
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +16,8 @@ import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
+
+from crqat_pipeline.runtime.command_line import typed_command
 
 try:
     import fcntl
@@ -30,12 +30,6 @@ logger = logging.getLogger(__name__)
 
 class RunRefusedError(DatasetError, click.ClickException):
     """Another run is at work, or nothing can be written; the command line prints it without a traceback."""
-
-
-def _command() -> str:
-    program = Path(sys.argv[0])
-    name = program.parent.name if program.name == "__main__.py" else program.name  # python -m kedro
-    return shlex.join([name, *sys.argv[1:]])
 
 
 class FolderLock:
@@ -63,7 +57,7 @@ class FolderLock:
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
-            "command": _command(),
+            "command": typed_command(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
         file.truncate(0)

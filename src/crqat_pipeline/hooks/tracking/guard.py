@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mlflow.exceptions import MlflowException
+
+from crqat_pipeline.hooks.tracking.report import Record
+from crqat_pipeline.hooks.tracking.unsent import FALLBACK_NAME, append
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -19,8 +21,6 @@ MUTE_S = 60.0
 
 REFUSALS = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 """The server is well and says no to this one value."""
-
-FALLBACK_NAME = "tracking_fallback.jsonl"
 
 
 class TrackingGuard:
@@ -76,15 +76,15 @@ class TrackingGuard:
             FALLBACK_NAME,
         )
 
-    def keep(self, record: Mapping[str, Any]) -> None:
-        """Append what could not be sent to the fallback file; a full disk is not the run's problem either.
+    @property
+    def fallback_path(self) -> Path:
+        return self.folder / FALLBACK_NAME
+
+    def keep(self, record: Record) -> bool:
+        """Append what could not be sent to the fallback file; whether it was worth keeping.
 
         Without a failure in this run nothing is kept: tracking is then switched off on purpose.
         """
-        if not self._has_failed:
-            return
-        try:
-            with (self.folder / FALLBACK_NAME).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"time_s": time.time(), **record}, default=str) + "\n")
-        except OSError as error:
-            logger.debug("Could not write %s: %s", FALLBACK_NAME, error)
+        if self._has_failed:
+            append(self.fallback_path, record)
+        return self._has_failed

@@ -9,6 +9,9 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
+DIGEST_TAG = "file_md5"
+"""By which what a run made is found again from a file, in this clone or another: dvc.lock has the same."""
+
 
 def md5(path: Path) -> str:
     with path.open("rb") as file:
@@ -24,3 +27,9 @@ def input_digests(names: Iterable[str], catalog: Any, stage: str) -> Iterator[Da
                 Dataset(name=name, digest=md5(path), source_type="local", source=f'{{"uri": "{path.as_posix()}"}}'),
                 [InputTag("mlflow.data.context", stage)],
             )
+
+
+def output_tags(name: str, dataset: Any) -> dict[str, str]:
+    """By which the run of a file of metrics is found, from the md5 that dvc.lock has of it."""
+    path = Path(str(getattr(dataset, "_filepath", None) or ""))
+    return {f"md5.{name}": md5(path)} if path.is_file() else {}

@@ -12,6 +12,9 @@ from pathlib import Path
 SOURCES = ("src", "conf", "dvc.yaml", "pyproject.toml")
 """What makes a commit dirty. Not data/: DVC removes tracked metrics before it runs a stage."""
 
+GROUP_VARIABLES = ("DVC_EXP_NAME", "CRQAT_RUN_GROUP", "AIRFLOW_CTX_DAG_RUN_ID")
+"""Whoever starts the processes names the group: DVC's experiment, the user, Airflow's run of a DAG."""
+
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
@@ -36,19 +39,20 @@ def run_tags(folder: Path, env: str | None, environ: Mapping[str, str] = os.envi
         tags["mlflow.source.git.commit"] = sha
         present = [source for source in SOURCES if (folder / source).exists()]
         tags["git.dirty"] = str(bool(_git(folder, "status", "--porcelain", "--", *present))).lower()
-    for tag, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.exp", "DVC_EXP_NAME")):
+    for tag, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.exp", "DVC_EXP_NAME"), ("dvc.rev", "DVC_EXP_BASELINE_REV")):
         if environ.get(variable):
             tags[tag] = environ[variable]
     return tags
 
 
 def group_name(folder: Path, parameters: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> str | None:
-    """The name under which the stages of one `dvc repro` (one process each) meet; None outside DVC.
+    """The name under which stages of one process each meet; None where nothing says that they belong together.
 
     Parameters are part of it, so that a repro with changed parameters at the same commit is a group of its own.
     """
-    if environ.get("DVC_EXP_NAME"):
-        return environ["DVC_EXP_NAME"]
+    named = next((environ[variable] for variable in GROUP_VARIABLES if environ.get(variable)), None)
+    if named:
+        return named
     if not environ.get("DVC_STAGE"):
         return None
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:6]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
@@ -20,12 +20,14 @@ class RunTree:
     parent_id: the run above the stages; None when tracking is off or a lone stage has no group.
     run_ids: the run of each stage that has begun. All calls go by run id, not by MLflow's active run, so stages whose
     nodes interleave, and runners with threads, each report to the right run.
+    foreign_tags: tag -> stages that it says nothing about: no width stands on a full-precision teacher.
     """
 
     writer: RunWriter
     experiment_id: str = ""
     parent_id: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    foreign_tags: Mapping[str, Collection[str]] = field(default_factory=dict)
     run_ids: dict[str, str | None] = field(default_factory=dict)
     open_stages: set[str] = field(default_factory=set)
 
@@ -46,7 +48,8 @@ class RunTree:
 
     def _stage_tags(self, stage: str) -> dict[str, str]:
         parent = {MLFLOW_PARENT_RUN_ID: self.parent_id} if self.parent_id else {}
-        return {**self.tags, STAGE_TAG: stage, **parent}
+        own = {tag: value for tag, value in self.tags.items() if stage not in self.foreign_tags.get(tag, ())}
+        return {**own, STAGE_TAG: stage, **parent}
 
     def group_parent(self, group: str) -> str | None:
         """The parent run of this group, made if missing, shown as running."""

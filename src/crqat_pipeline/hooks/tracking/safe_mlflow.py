@@ -21,9 +21,10 @@ IMPATIENCE = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "GIT_PYTHON_REFRESH": "quiet",
+    "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING": "true",
 }
-"""Defaults of the session: with MLflow's own, a server that is down holds up every call for minutes, and a missing git
-takes 15 lines."""
+"""Defaults of the session: with MLflow's own, a server that is down holds up every call for minutes, a missing git
+takes 15 lines, and nobody sees what processor and memory did."""
 
 TALKATIVE = "mlflow.store.db.utils"
 """It logs a traceback of a hundred lines for each call on a full disk; the guard says in one that the call failed."""
@@ -48,6 +49,10 @@ class SafeMlflowHook(MlflowHook):  # type: ignore[misc]
     @property
     def experiment_id(self) -> str:
         return str(self.mlflow_config.tracking.experiment._experiment.experiment_id) if self.run_id else ""
+
+    @property
+    def experiment_name(self) -> str:
+        return str(self.mlflow_config.tracking.experiment.name) if self.run_id else ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:

@@ -7,7 +7,7 @@ them: its run is the stage's run, put under a parent that all stages of the same
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,20 @@ from crqat_pipeline.catalog_io.gathered import parts_of
 from crqat_pipeline.hooks.checks.parameter_check import written_parameters
 from crqat_pipeline.hooks.tracking.flat_values import flat_metrics, flat_parameters
 from crqat_pipeline.hooks.tracking.guard import TrackingGuard
-from crqat_pipeline.hooks.tracking.input_digests import input_digests
+from crqat_pipeline.hooks.tracking.input_digests import input_digests, output_tags
 from crqat_pipeline.hooks.tracking.interruption import Interruption
+from crqat_pipeline.hooks.tracking.model_shelf import Candidate, ModelShelf
 from crqat_pipeline.hooks.tracking.run_facts import group_name, run_tags
 from crqat_pipeline.hooks.tracking.run_tree import RunTree
 from crqat_pipeline.hooks.tracking.run_writer import RunWriter
 from crqat_pipeline.hooks.tracking.safe_mlflow import SafeMlflowHook
+from crqat_pipeline.hooks.tracking.session_command import session_command
 from crqat_pipeline.hooks.tracking.stage_plan import StagePlan, namespace_prefix, stage_of
 from crqat_pipeline.hooks.tracking.tracker import Place, Tracker
 
 PARAMETERS = "params:"
+COMMAND_TAG = "kedro_command"
+"""kedro-mlflow writes it without environment, parameters and namespaces, and with an option that Kedro gives up."""
 
 
 class TrackerDataset(MemoryDataset):
@@ -42,17 +46,25 @@ class TrackerDataset(MemoryDataset):
 
 
 class StageRunsHook:
-    """tag_parameters: tag -> dotted names of the parameters whose values it shows, joined by dashes."""
+    """tag_parameters: tag -> dotted names of the parameters whose values it shows, joined by dashes.
+
+    foreign_tags: tag -> stages that it says nothing about.
+    """
 
     def __init__(
-        self, guard: TrackingGuard, session_run: SafeMlflowHook, tag_parameters: Mapping[str, tuple[str, ...]]
+        self,
+        guard: TrackingGuard,
+        session_run: SafeMlflowHook,
+        tag_parameters: Mapping[str, tuple[str, ...]],
+        foreign_tags: Mapping[str, Collection[str]],
     ) -> None:
         self._guard = guard
         self._session_run = session_run
-        self._tag_parameters = tag_parameters
+        self._tag_parameters, self._foreign_tags = tag_parameters, foreign_tags
         self._interruption = Interruption(lambda: self._finish("KILLED"))
         self._here = threading.local()  # the node that this thread runs
         self._tree = RunTree(RunWriter(guard, None))
+        self._shelf = ModelShelf(guard, None, "", "")
         self._plan = StagePlan(Pipeline([]))
         self._catalog: Any = None
         self._folder = Path.cwd()
@@ -82,7 +94,11 @@ class StageRunsHook:
         for tag, names in self._tag_parameters.items():
             if all(name in parameters for name in names):
                 tags[tag] = "-".join(parameters[name] for name in names)
-        self._tree = RunTree(writer, self._session_run.experiment_id, tags=tags)
+        self._tree = RunTree(writer, self._session_run.experiment_id, tags=tags, foreign_tags=self._foreign_tags)
+        experiment_id, name = self._session_run.experiment_id, self._session_run.experiment_name
+        self._shelf = ModelShelf(self._guard, self._session_run.client, experiment_id, name)
+        writer.describe(experiment_id)
+        writer.tags(session_id, {COMMAND_TAG: session_command(run_params)})
         lone_stage = self._plan.lone_stage
         if lone_stage is None:
             self._tree.parent_id = session_id
@@ -109,18 +125,29 @@ class StageRunsHook:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """What the catalog marks with `metadata: {mlflow: metrics | artifact}` goes to the stage's run."""
+        """What the catalog marks with `metadata: {mlflow: …}` goes to the stage's run.
+
+        Metrics go to the run above the stages too, by the names of stage and node; details, hundreds of them, do not. A
+        model is an artifact and a LoggedModel; `champion` says whose figures these are.
+        """
         dataset = self._catalog.get(dataset_name)
-        kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
+        metadata = getattr(dataset, "metadata", None) or {}
+        kind = metadata.get("mlflow")
         place = self._place(node)
-        if kind == "metrics":
-            values = flat_metrics(data)
-            place.writer.metrics(place.run_id, {place.prefix + name: value for name, value in values.items()})
-            if self._tree.parent_id != place.run_id:  # a summary above the stages, for the comparison page
+        if kind in ("metrics", "details"):
+            values = {place.prefix + name: value for name, value in flat_metrics(data).items()}
+            place.writer.metrics(place.run_id, values)
+            place.writer.tags(place.run_id, output_tags(dataset_name, dataset))
+            if kind == "metrics" and self._tree.parent_id != place.run_id:  # for the comparison page
                 summary = {f"{stage_of(node)}/{name}": value for name, value in values.items()}
                 place.writer.metrics(self._tree.parent_id, summary)
-        elif kind == "artifact":
-            place.writer.artifact(place.run_id, Path(str(dataset._filepath)), place.prefix.rstrip("/") or None)
+        elif kind in ("artifact", "model"):
+            path = Path(str(dataset._filepath))
+            place.writer.artifact(place.run_id, path, place.prefix.rstrip("/") or None)
+            if kind == "model":
+                self._shelf.log(path, place.run_id, self._tree.tags)
+        if "champion" in metadata:
+            self._shelf.promote(data, Candidate(**metadata["champion"]), self._catalog, self._tree.tags)
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
@@ -168,6 +195,7 @@ class StageRunsHook:
         for stage in self._plan.finished:
             self._tree.end(stage, "FINISHED")
         self._tree.end_all(status)
+        self._tree.writer.resend()
         if self._plan.lone_stage and self._tree.parent_id:
             self._tree.writer.end(self._tree.parent_id, status)
         if status == "KILLED":

@@ -71,13 +71,14 @@ def score(
     lvis: Benchmark,
     qat: Benchmark,
     spec: EvaluationSpec,
-) -> tuple[Facts, Facts, pd.DataFrame]:
-    """All figures; their summary with size, cost and distance to the teacher; AP per category."""
+) -> tuple[Facts, Facts, Facts, pd.DataFrame]:
+    """All figures; their summary with size, cost and distance to the teacher; AP of each form; AP per category."""
     truths = {name: evaluation_run.truth_of(one) for name, one in _benchmarks(val, lvis, qat, spec).items()}
     scored = evaluation_run.evaluate_tables(detections, truths, spec)
     metrics = evaluation_run.summarize(scored, form_facts, spec.compared)
     results.info("%s", terminal_table(metrics, spec.compared.labels))
-    return evaluation_run.results_as_json(scored), metrics, evaluation_run.per_category(scored)
+    by_category = evaluation_run.per_category(scored)
+    return evaluation_run.results_as_json(scored), metrics, evaluation_run.ap_by_form(metrics), by_category
 
 
 def draw(

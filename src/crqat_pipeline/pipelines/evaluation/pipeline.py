@@ -11,6 +11,7 @@ from kedro.pipeline import Node, Pipeline
 from crqat_pipeline.pipelines.evaluation.forms import diagnostics_inputs, form_inputs, history_inputs
 from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, score_groups, time
 from crqat_pipeline.pipelines.gather_nodes import gather
+from crqat_pipeline.runtime.needs import GPU, LIGHT
 
 PICTURES = ("gallery", "ap_plot", "loss_plot", "alignment_plot", "distortion_plot", "heat_map_plot")
 
@@ -31,18 +32,21 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
             inputs=form_inputs(forms) | benchmarks | spec | run | {"resume_folder": "evaluation_resume"},
             outputs=["detections", "form_facts"],
             name="detect",
+            tags=GPU,
         ),
         Node(
             map_similarity,
             inputs=form_inputs(forms, "gallery") | validation | spec | run,
             outputs="similarity_maps",
             name="map_similarity",
+            tags=LIGHT,
         ),
         Node(
             time,
             inputs=form_inputs(forms, "latency") | validation | spec,
             outputs="latency",
             name="time",
+            tags=GPU,
         ),
         Node(
             score_groups,
@@ -57,8 +61,9 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
         Node(
             score,
             inputs=_same("detections", "form_facts") | benchmarks | spec,
-            outputs=["evaluation_results", "evaluation_metrics", "per_category"],
+            outputs=["evaluation_results", "evaluation_metrics", "ap_by_form", "per_category"],
             name="score",
+            tags=LIGHT,
         ),
         *gather("measured"),
         Node(
@@ -71,6 +76,7 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
             | run,
             outputs=_same("report", *PICTURES),
             name="draw",
+            tags=LIGHT,
         ),
     ]
     return Pipeline(nodes, namespace="evaluation", prefix_datasets_with_namespace=False)

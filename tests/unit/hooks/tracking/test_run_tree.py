@@ -1,9 +1,17 @@
 """What a run leaves in MLflow: one run per stage under one parent."""
 
+import json
+
 import pytest
+from click.testing import CliRunner
 from kedro.pipeline import Node, Pipeline
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from crqat_pipeline.cli import crqat
+from tests.support.dummy_stages import CATALOG, stage
+
+DETAILS = CATALOG["{stage}_metrics"] | {"metadata": {"dvc": {"kind": "outs"}, "mlflow": "details"}}
 
 
 def curve(uri: str, run_id: str, name: str) -> list[float]:
@@ -101,3 +109,65 @@ def test_a_failing_stage_fails_alone(dummy, mlflow_store):
         dummy.run("crqat_full")
     statuses = {name: run.info.status for name, run in dummy.runs(mlflow_store).items()}
     assert statuses == {"crqat_full": "FAILED", "teacher": "FINISHED", "stage2": "FAILED"}
+
+
+def test_the_summary_keeps_nodes_of_one_stage_apart(dummy, mlflow_store):
+    """Two trainings of one stage report the same names; the run above both has both."""
+    dummy.write(
+        "base",
+        "parameters_baselines",
+        {"baselines": {"qat": {"train": {"num_steps": 2}}, "finetuned": {"train": {"num_steps": 3}}}},
+    )
+    both = stage("qat", "baselines.qat") + stage("finetuned", "baselines.finetuned")
+    dummy.register(teacher=dummy.stages["teacher"], baselines=both)
+    dummy.run("crqat_full")
+    parent = dummy.runs(mlflow_store)["crqat_full"].data.metrics
+    assert {name for name in parent if name.startswith("baselines/")} == {
+        "baselines/qat/final/loss",
+        "baselines/finetuned/final/loss",
+    }
+
+
+def test_details_stay_with_their_stage(dummy, mlflow_store):
+    dummy.write("base", "catalog", CATALOG | {"evaluation_metrics": DETAILS})
+    dummy.run("crqat_full")
+    runs = dummy.runs(mlflow_store)
+    assert runs["evaluation"].data.metrics == {"AP": 0.2, "teacher/AP": 0.3}
+    assert not [name for name in runs["crqat_full"].data.metrics if name.startswith("evaluation/")]
+
+
+def test_no_width_stands_on_what_has_full_precision(dummy, mlflow_store):
+    dummy.write("base", "parameters_quantization", {"quantization": {"bits": "4-4-8"}})
+    dummy.run("crqat_full")
+    tags = {name.split()[0]: run.data.tags.get("bits") for name, run in dummy.runs(mlflow_store).items()}
+    assert tags == {"crqat_full": "4-4-8", "teacher": None, "baselines": "4-4-8", "evaluation": "4-4-8"}
+
+
+def test_the_command_names_every_option(dummy, mlflow_store):
+    dummy.run("teacher", params={"teacher": {"train": {"num_steps": 1}}})
+    command = dummy.runs(mlflow_store)["teacher"].data.tags["kedro_command"]
+    assert command == "kedro run --pipelines=teacher --env=base --params=teacher.train.num_steps=1"
+
+
+def test_the_experiment_opens_as_one_of_models_with_the_figures_in_columns(dummy, mlflow_store):
+    dummy.run("teacher")
+    client = MlflowClient(tracking_uri=mlflow_store)
+    experiment = client.get_experiment_by_name("dummy")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert (
+        "metrics.`evaluation/AP/crqat`"
+        in json.loads(experiment.tags["mlflow.sharedViewState.crqat"])["selectedColumns"]
+    )
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.experimentKind", "finetuning")
+    dummy.run("teacher")
+    assert client.get_experiment_by_name("dummy").tags["mlflow.experimentKind"] == "finetuning"
+
+
+def test_crqat_runs_prints_the_page_of_each_experiment(dummy, mlflow_store):
+    dummy.run("teacher")
+    number = MlflowClient(tracking_uri=mlflow_store).get_experiment_by_name("dummy").experiment_id
+    printed = CliRunner().invoke(crqat, ["runs"])
+    assert printed.exit_code == 0, printed.output
+    assert printed.output == (
+        f"dummy: http://127.0.0.1:5000/#/experiments/{number}/runs?viewStateShareKey=crqat&workflowType=machine_learning\n"
+    )

@@ -1,0 +1,49 @@
+"""`crqat runs`: where the runs that MLflow holds are compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from crqat_pipeline.runtime.command_line import refused
+
+
+@click.command("runs")
+@click.option("--store", default=None, help="Tracking URI; that of the runs themselves, where it is left out.")
+@click.option("--server", default="http://127.0.0.1:5000", show_default=True, help="Where `mlflow ui` answers.")
+@click.option(
+    "--send",
+    "kept",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Send what a run kept in tracking_fallback.jsonl while the server was away.",
+)
+def command(store: str | None, server: str, kept: Path | None) -> None:
+    """Print one address for each experiment: AP of every form, widths and seeds side by side, one row per run.
+
+    The store may be a server (http://…), whose address is then that of the page. Experiments of before this command get
+    the columns of the page.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    from crqat_pipeline.hooks.tracking.comparison_page import describe_experiment, page_address
+    from crqat_pipeline.hooks.tracking.unsent import resend
+    from crqat_pipeline.settings import tracking_uri
+
+    store = store or tracking_uri()
+    client = MlflowClient(tracking_uri=store)
+    try:
+        if kept is not None:
+            left = resend(kept, client)
+            click.echo(f"{left.total()} lines of {kept} could not be sent." if left else f"All of {kept} was sent.")
+        experiments = [one for one in client.search_experiments() if one.name != "Default"]
+        for experiment in experiments:
+            describe_experiment(client, experiment.experiment_id)
+    except (MlflowException, OSError) as error:
+        raise refused(error) from error
+    if not experiments:
+        click.echo(f"No run has been tracked in {store} yet.")
+    address = store if store.startswith("http") else server
+    for experiment in experiments:
+        click.echo(f"{experiment.name}: {page_address(address, experiment.experiment_id)}")
