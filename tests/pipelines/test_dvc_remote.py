@@ -14,16 +14,6 @@ import yaml
 pytestmark = pytest.mark.slow
 
 COPIED = ("src", "conf", "pyproject.toml", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
-    "src",
-    "conf",
-    "pyproject.toml",
-    "dvc.yaml",
-    ".dvc/config",
-    ".dvcignore",
-    ".gitignore",
-    "README.md",
-    "LICENSE",
-)
 FEW = {"num_train_images": 6, "num_qat_images": 4, "num_val_images": 4}
 
 

@@ -7,7 +7,9 @@ import json
 import mlflow
 import pandas as pd
 import pytest
+from fastapi.testclient import TestClient
 from kedro.io import DataCatalog
+from mlflow.pyfunc import scoring_server
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
@@ -77,8 +79,14 @@ def test_the_model_of_a_file_answers_a_picture(packed, client, experiment):
     assert {row["prompt"] for row in found} <= {"red ring", "old hat"}
     assert all(0 <= side <= 80 for row in found for side in row["box_xyxy_px"])
     json.dumps(found)
-    served = mlflow.models.convert_input_example_to_serving_input(pd.DataFrame({"image": [picture()]}))
-    assert base64.b64encode(picture()).decode() in served  # what a client of `mlflow models serve` sends
+    app = scoring_server.init(model)  # what `mlflow models serve` serves
+    asked_in_json = {
+        "dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(picture()).decode()]]},
+        "params": asked,
+    }
+    answer = TestClient(app).post("/invocations", json=asked_in_json)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"predictions": [{"detections": found}]}
 
 
 def test_the_best_version_is_the_champion(packed, client, experiment, shelf, tmp_path):

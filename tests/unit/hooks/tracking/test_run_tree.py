@@ -11,7 +11,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from crqat_pipeline.cli import crqat
 from tests.support.dummy_stages import CATALOG, stage
 
-DETAILS = CATALOG["{stage}_metrics"] | {"metadata": {"dvc": {"kind": "outs"}, "mlflow": "details"}}
+DETAILS = {
+    "type": "crqat_pipeline.catalog_io.json_document.JsonDocument",
+    "filepath": "${globals:data_root}/evaluation/metrics.json",
+    "metadata": {"dvc": {"kind": "outs"}, "mlflow": "details"},
+}
 
 
 def curve(uri: str, run_id: str, name: str) -> list[float]:
