@@ -38,6 +38,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=[f"ptq_{name}" for name in DIAGNOSTICS],
                 name="inspect",
+                tags=GPU,
                 namespace="baselines.ptq",
             ),
         ]

@@ -57,6 +57,7 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
             | {"resume_folder": "evaluation_groups_resume"},
             outputs="group_ap",
             name="score_groups",
+            tags=LIGHT,
         ),
         Node(
             score,
