@@ -33,6 +33,8 @@ ROWS = {
     "onnxruntime spec": ("onnxruntime", "spec"),
     "OpenVINO fp32, no embeddings": ("openvino", "fp32_short"),
     "OpenVINO openvino, no embeddings": ("openvino", "openvino_short"),
+    "OpenVINO fast, no embeddings": ("openvino", "fast_short"),
+    "onnxruntime openvino, no embeddings": ("onnxruntime", "openvino_short"),
 }
 """Row -> runtime and file. "short" files leave out the output of region embeddings, with which version 2 needs less."""
 BASELINE = "onnxruntime fp32"
