@@ -15,6 +15,7 @@ from crqat_pipeline.detectors.common.selection import SelectionSpec
 from crqat_pipeline.detectors.common.similarity import RegionTextSimilarity
 from crqat_pipeline.detectors.family import DetectorFamily
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.runtime.ranks import share_of_ranks
 from crqat_pipeline.structures.batch import ImageTargets
 from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
 from crqat_pipeline.structures.quantization_contract import ProductOperands
@@ -137,12 +138,14 @@ class ToyDetector(OpenVocabularyDetector):
         wanted_BNK = torch.zeros_like(output.class_logits_BNK)
         wanted_BNK[positives.image_P, positives.region_P, positives.prompt_P] = 1.0
         class_loss = functional.binary_cross_entropy_with_logits(output.class_logits_BNK, wanted_BNK)
+        class_loss = class_loss * share_of_ranks(len(targets), like=class_loss)
+        share = share_of_ranks(positives.image_P.numel(), like=class_loss)
         if positives.image_P.numel() == 0:
             return {"loss_class": class_loss, "loss_box": output.boxes_BN4.sum() * 0.0}
         objects = zip(positives.image_P.tolist(), positives.object_P.tolist(), strict=True)
         boxes_P4 = torch.stack([targets[image].boxes_M4[index] for image, index in objects])
         found_P4 = output.boxes_BN4[positives.image_P, positives.region_P]
-        return {"loss_class": class_loss, "loss_box": 0.01 * functional.smooth_l1_loss(found_P4, boxes_P4)}
+        return {"loss_class": class_loss, "loss_box": 0.01 * share * functional.smooth_l1_loss(found_P4, boxes_P4)}
 
     def level_strides(self) -> tuple[int, ...]:
         return (CELL_PX,)

@@ -11,6 +11,7 @@ from torchvision.transforms.v2 import functional
 
 from crqat_pipeline.detection_data.letterbox import LETTERBOX_GREY
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
+from crqat_pipeline.detection_data.outline import Outline, Picture
 from crqat_pipeline.detection_data.sample import Sample
 
 MIN_BOX_PX = 2.0
@@ -44,13 +45,8 @@ def scale_and_crop(sample: Sample, size_px: int, scale: float, shift_xy: tuple[f
     """
     half = sample.image.width / 2
     offset_x, offset_y = (half - (size_px / 2 + shift) / scale for shift in shift_xy)
-    image = sample.image.transform(
-        (size_px, size_px),
-        Image.Transform.AFFINE,
-        (1 / scale, 0, offset_x, 0, 1 / scale, offset_y),
-        Image.Resampling.BILINEAR,
-        fillcolor=(LETTERBOX_GREY,) * 3,
-    )
+    moves = (1 / scale, 0, offset_x, 0, 1 / scale, offset_y)
+    image = _transformed(sample.image, size_px, moves)
     offset = np.array([offset_x, offset_y] * 2)
     moved_M4 = (sample.boxes_M4 - offset) * scale
     boxes_M4 = moved_M4.clip(0, size_px)
@@ -61,6 +57,14 @@ def scale_and_crop(sample: Sample, size_px: int, scale: float, shift_xy: tuple[f
         & (side_M2.max(axis=1, initial=0) < MAX_ASPECT * side_M2.min(axis=1, initial=np.inf))
     )
     return Sample(image, boxes_M4[kept_M].astype(np.float32), sample.category_ids_M[kept_M])
+
+
+def _transformed(image: Picture, size_px: int, moves: tuple[float, ...]) -> Picture:
+    if isinstance(image, Outline):
+        return Outline(size_px, size_px)
+    grey = (LETTERBOX_GREY,) * 3
+    size = (size_px, size_px)
+    return image.transform(size, Image.Transform.AFFINE, moves, Image.Resampling.BILINEAR, fillcolor=grey)
 
 
 def random_scale_and_crop(sample: Sample, spec: LoaderSpec, random: np.random.Generator) -> Sample:

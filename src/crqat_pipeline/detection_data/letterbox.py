@@ -6,12 +6,15 @@ Shape letters: H W pixels, C channels, M boxes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from crqat_pipeline.detection_data.outline import Outline, Picture
 
 LETTERBOX_GREY = 114
 LARGEST_SIDE_PX = 8192
@@ -75,18 +78,24 @@ def resize_area(image: Image.Image, width: int, height: int) -> Image.Image:
     return Image.fromarray(np.rint(columns_whC.transpose(1, 0, 2)).clip(0, 255).astype(np.uint8))
 
 
-def resize_long_side(image: Image.Image, size_px: int) -> Image.Image:
+def resize_long_side(image: Picture, size_px: int) -> Picture:
     """Bring the longer side to size_px (the other one is floored): area when shrinking, bilinear when enlarging."""
     longer = max(image.size)
     if longer == size_px:
         return image
     width, height = (max(side * size_px // longer, 1) for side in image.size)
+    if isinstance(image, Outline):
+        return Outline(width, height)
     if longer > size_px:
         return resize_area(image, width, height)
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def letterbox(image: Image.Image, size_px: int) -> tuple[Image.Image, Letterbox]:
+@overload
+def letterbox(image: Image.Image, size_px: int) -> tuple[Image.Image, Letterbox]: ...
+@overload
+def letterbox(image: Outline, size_px: int) -> tuple[Outline, Letterbox]: ...
+def letterbox(image: Picture, size_px: int) -> tuple[Picture, Letterbox]:
     """The image in a grey size_px × size_px square, centred; an odd pixel of padding goes right or below."""
     resized = resize_long_side(image, size_px)
     left, top = (size_px - resized.width) // 2, (size_px - resized.height) // 2
@@ -100,6 +109,8 @@ def letterbox(image: Image.Image, size_px: int) -> tuple[Image.Image, Letterbox]
     )
     if resized.size == (size_px, size_px):
         return resized, geometry
+    if isinstance(resized, Outline):
+        return Outline(size_px, size_px), geometry
     canvas = Image.new("RGB", (size_px, size_px), (LETTERBOX_GREY,) * 3)
     canvas.paste(resized, (left, top))
     return canvas, geometry

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from crqat_pipeline.detection_data.letterbox import LETTERBOX_GREY, resize_long_side
+from crqat_pipeline.detection_data.outline import Outline
 from crqat_pipeline.detection_data.sample import Sample
 
 
@@ -22,17 +23,20 @@ def make_mosaic(samples: Sequence[Sample], size_px: int, random: np.random.Gener
     """
     if len(samples) != 4:
         raise ValueError(f"A mosaic needs exactly 4 samples; got {len(samples)}.")
-    canvas = Image.new("RGB", (2 * size_px, 2 * size_px), (LETTERBOX_GREY,) * 3)
+    has_pixels = not isinstance(samples[0].image, Outline)
+    canvas = Image.new("RGB", (2 * size_px, 2 * size_px) if has_pixels else (1, 1), (LETTERBOX_GREY,) * 3)
     centre_x, centre_y = random.integers(size_px // 2, size_px + (size_px + 1) // 2, 2).tolist()
     boxes, category_ids = [], []
     for position, sample in enumerate(samples):
         image = resize_long_side(sample.image, size_px)
         left = centre_x - (image.width if position % 2 == 0 else 0)
         top = centre_y - (image.height if position < 2 else 0)
-        canvas.paste(image, (left, top))
+        if not isinstance(image, Outline):
+            canvas.paste(image, (left, top))
         scale = np.array([image.width / sample.image.width, image.height / sample.image.height] * 2)
         boxes.append(sample.boxes_M4 * scale + np.array([left, top] * 2))
         category_ids.append(sample.category_ids_M)
     boxes_M4 = np.concatenate(boxes).clip(0, 2 * size_px).astype(np.float32)
     kept_M = (boxes_M4[:, 2:] > boxes_M4[:, :2]).all(axis=1)
-    return Sample(canvas, boxes_M4[kept_M], np.concatenate(category_ids)[kept_M])
+    picture = canvas if has_pixels else Outline(2 * size_px, 2 * size_px)
+    return Sample(picture, boxes_M4[kept_M], np.concatenate(category_ids)[kept_M])

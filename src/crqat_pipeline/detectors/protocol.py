@@ -76,7 +76,11 @@ class OpenVocabularyDetector(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, output: DetectorOutput, targets: Sequence[ImageTargets]) -> dict[str, Tensor]:
-        """Named scalar losses, already weighted; their sum is the task loss."""
+        """Named scalar losses, already weighted; their sum is the task loss.
+
+        On several workers they are parts that add up to the losses of the whole batch: what they are divided by is
+        summed by runtime.ranks.
+        """
 
     def detect(self, output: DetectorOutput, *, score_threshold: float, max_detections: int) -> list[Detections]:
         """Post-process by `selection`: one Detections per image, best first, in pixels of the input image."""

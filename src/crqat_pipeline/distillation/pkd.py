@@ -13,6 +13,8 @@ from pydantic import Field
 from torch import Tensor
 
 from crqat_pipeline.distillation.loss import LossSpec, TeacherView
+from crqat_pipeline.runtime.precision import widened
+from crqat_pipeline.runtime.ranks import mean_over_ranks, share_of_ranks
 from crqat_pipeline.structures.output import DetectorOutput
 
 EPSILON = 1e-6
@@ -30,13 +32,17 @@ class PkdSpec(LossSpec):
 def standardize(features_BCHW: Tensor) -> tuple[Tensor, Tensor]:
     """Zero mean and unit standard deviation per channel, over batch and space; and that deviation, (1, C, 1, 1).
 
-    Channels below SMALLEST_DEVIATION get less than unit deviation.
+    The batch is that of all workers. Channels below SMALLEST_DEVIATION get less than unit deviation.
     """
-    features_BCHW = features_BCHW.float()
-    mean_1C11 = features_BCHW.mean((0, 2, 3), keepdim=True)
-    centred_BCHW = features_BCHW - mean_1C11
-    deviation_1C11 = centred_BCHW.square().mean((0, 2, 3), keepdim=True).sqrt()
+    features_BCHW = widened(features_BCHW)
+    centred_BCHW = features_BCHW - _channel_mean(features_BCHW)
+    deviation_1C11 = _channel_mean(centred_BCHW.square()).sqrt()
     return centred_BCHW / _divisor(deviation_1C11), deviation_1C11
+
+
+def _channel_mean(values_BCHW: Tensor) -> Tensor:
+    """(1, C, 1, 1) over space and the images of all workers; without gradient on several."""
+    return mean_over_ranks(values_BCHW.mean((0, 2, 3), keepdim=True), len(values_BCHW))
 
 
 def _divisor(deviation_1C11: Tensor) -> Tensor:
@@ -48,24 +54,28 @@ class _StandardizedError(torch.autograd.Function):
 
     With s and t standardized, e = s − t, n elements and σ the student's deviation in a channel:
     gradient = (e − s·mean(s·e)·(σ + ε)/σ) / (n·(σ + ε)), and 0 for a constant channel, where autograd gives NaN. Below
-    SMALLEST_DEVIATION the divisor is a constant c, and the gradient e / (n·c).
+    SMALLEST_DEVIATION the divisor is a constant c, and the gradient e / (n·c). On several workers means and n are those
+    of the whole batch, and the loss is this worker's part of the sum; all of it is asked for in the forward pass.
     """
 
     @staticmethod
     def forward(ctx: Any, student_BCHW: Tensor, teacher_BCHW: Tensor) -> Tensor:
         own_BCHW, deviation_1C11 = standardize(student_BCHW)
         error_BCHW = own_BCHW - standardize(teacher_BCHW)[0]
-        ctx.save_for_backward(own_BCHW, error_BCHW, deviation_1C11)
+        slope_1C11 = _channel_mean(own_BCHW * error_BCHW)
+        ctx.share = share_of_ranks(len(error_BCHW), like=error_BCHW)
+        ctx.save_for_backward(own_BCHW, error_BCHW, deviation_1C11, slope_1C11)
         ctx.dtype = student_BCHW.dtype
-        return 0.5 * error_BCHW.square().mean()
+        loss: Tensor = 0.5 * error_BCHW.square().mean() * ctx.share
+        return loss
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        own_BCHW, error_BCHW, deviation_1C11 = ctx.saved_tensors
+        own_BCHW, error_BCHW, deviation_1C11, slope_1C11 = ctx.saved_tensors
         varies_1C11, divisor_1C11 = deviation_1C11 > 0, _divisor(deviation_1C11)
         is_own_1C11 = deviation_1C11 >= SMALLEST_DEVIATION
-        slope_1C11 = (own_BCHW * error_BCHW).mean((0, 2, 3), keepdim=True) * divisor_1C11 / deviation_1C11
-        factor_1C11 = gradients[0] / error_BCHW.numel() / divisor_1C11
+        slope_1C11 = slope_1C11 * divisor_1C11 / deviation_1C11
+        factor_1C11 = gradients[0] * ctx.share / error_BCHW.numel() / divisor_1C11
         gradient_BCHW = torch.addcmul(error_BCHW, own_BCHW, slope_1C11.where(is_own_1C11, 0.0), value=-1)
         return gradient_BCHW.mul_(factor_1C11.where(varies_1C11, 0.0)).to(ctx.dtype), None
 

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crqat_pipeline.distillation.loss import LossSpec, TeacherView
+from crqat_pipeline.runtime.precision import widened
+from crqat_pipeline.runtime.ranks import maximum_over_ranks, minimum_over_ranks, share_of_ranks
 from crqat_pipeline.structures.output import DetectorOutput
 
 
@@ -27,8 +29,8 @@ class QfdSpec(LossSpec):
 
 
 def quantize_feature(feature_BCHW: Tensor, bits: int) -> Tensor:
-    """Uniform over the range of the tensor: 2^bits values from its minimum to its maximum."""
-    low, high = feature_BCHW.amin(), feature_BCHW.amax()
+    """Uniform over the range of the feature in the whole batch: 2^bits values from its minimum to its maximum."""
+    low, high = minimum_over_ranks(feature_BCHW.amin()), maximum_over_ranks(feature_BCHW.amax())
     step = ((high - low) / (2**bits - 1)).clamp(min=1e-12)
     quantized_BCHW: Tensor = ((feature_BCHW - low) / step).round() * step + low
     return quantized_BCHW
@@ -54,5 +56,6 @@ def qfd_loss(student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], featu
                 f"QFD compares one feature map by name; the {who} has {', '.join(features) or 'none'} and not "
                 f"{feature!r}. Set qfd.feature to one of them."
             )
-    wanted_BCHW = quantize_feature(teacher[feature].detach().float(), bits)
-    return F.mse_loss(student[feature].float(), wanted_BCHW)
+    wanted_BCHW = quantize_feature(widened(teacher[feature].detach()), bits)
+    share = share_of_ranks(len(wanted_BCHW), like=wanted_BCHW)
+    return F.mse_loss(widened(student[feature]), wanted_BCHW) * share

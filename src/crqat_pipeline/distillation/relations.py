@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from crqat_pipeline.runtime.precision import widened
 from crqat_pipeline.structures.output import PositiveRegions
 
 SMALLEST_NORM = 1e-4
@@ -93,8 +94,8 @@ def relation_matrices(groups: QueryGroups, regions_PD: Tensor, text_embeddings: 
     else:
         texts_QD = text_embeddings[groups.text_image_Q, groups.text_prompt_Q]
     num_groups, num_tokens = groups.token_mask_GT.shape
-    regions_PD = F.normalize(regions_PD.float(), dim=-1, eps=SMALLEST_NORM)
-    texts_QD = F.normalize(texts_QD.float(), dim=-1, eps=SMALLEST_NORM)
+    regions_PD = F.normalize(widened(regions_PD), dim=-1, eps=SMALLEST_NORM)
+    texts_QD = F.normalize(widened(texts_QD), dim=-1, eps=SMALLEST_NORM)
     tokens_GTD = regions_PD.new_zeros(num_groups, num_tokens, regions_PD.shape[-1])
     tokens_GTD = tokens_GTD.index_put(
         (torch.cat([groups.text_group_Q, groups.group_P]), torch.cat([groups.text_slot_Q, groups.slot_P])),

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from crqat_pipeline.distillation.loss import LossSpec, TeacherView
 from crqat_pipeline.distillation.relations import QueryGroups, group_by_query, relation_matrices
+from crqat_pipeline.runtime.ranks import share_of_ranks
 from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
 
 
@@ -85,6 +86,7 @@ def trkd_loss(
     (B, K, D), the same for both. Every query counts equally, whatever its number of regions.
     """
     if len(positives.region_P) == 0:
+        share_of_ranks(0, like=student_regions_BND)  # other workers have groups, and ask how many there are in all
         return student_regions_BND[:0].sum()  # connected to the student, and 0 whatever its embeddings hold
     groups = group_by_query(positives, spec.across_queries)
     where = (positives.image_P, positives.region_P)
@@ -92,4 +94,5 @@ def trkd_loss(
     teacher_GTT = relation_matrices(groups, teacher_regions_BND[where].detach(), text_embeddings)
     loss_GTT = F.smooth_l1_loss(student_GTT, teacher_GTT, beta=spec.delta, reduction="none")
     loss_G = (loss_GTT * counted_entries(groups, spec.relations)).sum((1, 2))
-    return (loss_G / groups.token_mask_GT.sum(1).square()).mean()
+    share = share_of_ranks(len(groups), like=loss_G)
+    return (loss_G / groups.token_mask_GT.sum(1).square()).mean() * share

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from crqat_pipeline.distillation.loss import LossSpec, TeacherView
+from crqat_pipeline.runtime.precision import widened
+from crqat_pipeline.runtime.ranks import sum_over_ranks
 from crqat_pipeline.structures.box_overlap import complete_iou
 from crqat_pipeline.structures.output import DetectorOutput
 
@@ -39,11 +41,12 @@ def vocabulary_kd_losses(student: DetectorOutput, teacher: DetectorOutput, spec:
     """kd_class, kd_box and (where both have distributions) kd_bins: weighted scalars, 0 for equal outputs.
 
     kd_class: Σ BCE(student logit, teacher score) minus the teacher's own entropy. kd_box and kd_bins: over the P
-    regions, weighted by the teacher's best score. All are divided by the sum of the teacher's scores (at least 1).
+    regions, weighted by the teacher's best score. All are divided by the sum of the teacher's scores (at least 1) for
+    the whole batch, of all workers.
     """
-    target_BNK = teacher.class_logits_BNK.detach().float().sigmoid()
-    normalizer = target_BNK.sum().clamp(min=1.0)
-    logits_BNK = student.class_logits_BNK.float()
+    target_BNK = widened(teacher.class_logits_BNK.detach()).sigmoid()
+    normalizer = sum_over_ranks(target_BNK.sum()).clamp(min=1.0)
+    logits_BNK = widened(student.class_logits_BNK)
     entropy = F.binary_cross_entropy(target_BNK, target_BNK, reduction="sum")
     surprise = F.binary_cross_entropy_with_logits(logits_BNK, target_BNK, reduction="sum")
     losses = {"kd_class": spec.class_weight * (surprise - entropy) / normalizer}
@@ -51,11 +54,11 @@ def vocabulary_kd_losses(student: DetectorOutput, teacher: DetectorOutput, spec:
     best_BN = target_BNK.amax(dim=-1)
     where = best_BN > spec.min_score
     weight_P = best_BN[where]
-    box_loss_P = 1 - complete_iou(student.boxes_BN4[where].float(), teacher.boxes_BN4[where].detach().float())
+    box_loss_P = 1 - complete_iou(widened(student.boxes_BN4[where]), widened(teacher.boxes_BN4[where].detach()))
     losses["kd_box"] = spec.box_weight * (weight_P * box_loss_P).sum() / normalizer
     if student.box_bins_BN4R is not None and teacher.box_bins_BN4R is not None:
-        own_P4R = student.box_bins_BN4R[where].float().log_softmax(dim=-1)
-        wanted_P4R = teacher.box_bins_BN4R[where].detach().float().log_softmax(dim=-1)
+        own_P4R = widened(student.box_bins_BN4R[where]).log_softmax(dim=-1)
+        wanted_P4R = widened(teacher.box_bins_BN4R[where].detach()).log_softmax(dim=-1)
         divergence_P = F.kl_div(own_P4R, wanted_P4R, reduction="none", log_target=True).sum(-1).mean(-1)
         losses["kd_bins"] = spec.bins_weight * (weight_P * divergence_P).sum() / normalizer
     return losses

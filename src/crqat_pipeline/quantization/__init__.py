@@ -4,7 +4,7 @@ from crqat_pipeline.quantization.calibration import calibrate
 from crqat_pipeline.quantization.code_packing import pack_codes, unpack_codes
 from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.quantization.cost_report import CostReport
-from crqat_pipeline.quantization.parts import quantizer_parameters, set_quantized
+from crqat_pipeline.quantization.parts import hold_zero_points, quantizer_parameters, set_quantized
 from crqat_pipeline.quantization.prepare import prepare
 from crqat_pipeline.quantization.spec import QuantSpec
 from crqat_pipeline.quantization.summary import PrepareSummary
@@ -15,6 +15,7 @@ __all__ = [
     "QuantSpec",
     "calibrate",
     "cost",
+    "hold_zero_points",
     "pack_codes",
     "prepare",
     "quantizer_parameters",

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from torch import nn
 
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
+from crqat_pipeline.quantization.kernels.broadcast import on_grid_only
 from crqat_pipeline.structures.quantization_contract import contract_of
 
 
@@ -74,3 +75,15 @@ def set_quantized(detector: nn.Module, parts: Collection[str]) -> None:
 def quantizer_parameters(detector: nn.Module) -> list[nn.Parameter]:
     """Learned steps and zero points of all quantizers; shared quantizers count once."""
     return [parameter for _, quantizer in quantizers(detector) for parameter in quantizer.parameters()]
+
+
+def hold_zero_points(detector: nn.Module) -> None:
+    """Drop what would push a learned zero point further off its grid, once its gradient is that of the whole batch.
+
+    The kernels do so by themselves where they see the whole batch; doing it again changes nothing.
+    """
+    for _, quantizer in quantizers(detector):
+        zero_point_G = quantizer.zero_point_G
+        if isinstance(zero_point_G, nn.Parameter) and zero_point_G.grad is not None:
+            held_G = on_grid_only(zero_point_G.detach(), zero_point_G.grad, quantizer.settings)
+            zero_point_G.grad.copy_(held_G)

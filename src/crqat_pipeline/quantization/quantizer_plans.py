@@ -19,7 +19,7 @@ def weight_quantizer(spec: QuantSpec, num_channels: int, layer: str) -> FakeQuan
     grid = IntegerGrid(spec.weight_bits, spec.weight_symmetric, spec.narrow_weight_range)
     num_steps = count_steps(spec.weight_granularity, num_channels, layer)
     axis = None if spec.weight_granularity == "T" else 0
-    plan = _plan(spec, grid, axis, num_steps, spec.weight_initialization, range_momentum=1.0)
+    plan = _plan(spec, grid, axis, num_steps, spec.weight_initialization, range_momentum=1.0, of_batch=False)
     return FAKE_QUANTIZERS[spec.weight_quantizer](plan)
 
 
@@ -64,6 +64,7 @@ def _plan(
     num_steps: int | None,
     initialization: str,
     range_momentum: float,
+    of_batch: bool = True,
 ) -> QuantizerPlan:
     return QuantizerPlan(
         grid=grid,
@@ -75,6 +76,7 @@ def _plan(
             mask=spec.gradient_mask,
             step_gradient="lsq",
             gradient_scale=spec.gradient_scale,
+            of_batch=of_batch,
         ),
         num_steps=num_steps,
         kernel=spec.kernel,

@@ -18,10 +18,14 @@ from torch import Tensor
 from crqat_pipeline.quantization.affine import choose_qparams
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer, QuantizerPlan
 from crqat_pipeline.quantization.observers import grouped
+from crqat_pipeline.runtime.ranks import maximum_over_ranks, minimum_over_ranks
 
 
 class TrackingFakeQuantizer(FakeQuantizer):
-    """In training, its grid moves towards the range of each batch by `range_momentum` (1: follows it exactly)."""
+    """In training, its grid moves towards the range of each batch by `range_momentum` (1: follows it exactly).
+
+    On several workers the range is that of the whole batch.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if self.is_on and self.training and not self.is_observing and self.is_ready and x.numel():
@@ -31,6 +35,7 @@ class TrackingFakeQuantizer(FakeQuantizer):
     def _follow(self, x: Tensor) -> None:
         low_G, high_G = self.grid_range
         seen_low_G, seen_high_G = torch.aminmax(grouped(x, self.settings.axis, low_G.numel()), dim=1)
+        seen_low_G, seen_high_G = minimum_over_ranks(seen_low_G), maximum_over_ranks(seen_high_G)
         low_G = low_G.lerp(seen_low_G.to(low_G), self.plan.range_momentum)
         high_G = high_G.lerp(seen_high_G.to(high_G), self.plan.range_momentum)
         self.set_qparams(*choose_qparams(low_G, high_G, self.grid))

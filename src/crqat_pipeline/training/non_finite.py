@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from crqat_pipeline.runtime.ranks import texts_of_ranks
 from crqat_pipeline.training.resume import PATTERN
 
 
@@ -20,7 +21,10 @@ class NonFiniteLossError(RuntimeError):
 def refuse_non_finite(
     losses: Mapping[str, float], repeat: Callable[[], object], model: nn.Module, step: int, folder: Path | None
 ) -> None:
-    """Raises NonFiniteLossError unless every loss is finite. repeat: does the forward pass that gave them once more."""
+    """Raises NonFiniteLossError unless every loss is finite. repeat: does the forward pass that gave them once more.
+
+    On several workers the losses are those of the whole batch, so all of them stop here together.
+    """
     bad = [name for name, loss in losses.items() if not math.isfinite(loss)]
     if not bad:
         return
@@ -37,10 +41,11 @@ def _first_broken_layer(model: nn.Module, repeat: Callable[[], object]) -> str:
     broken: list[str] = []
     with torch.no_grad(), _listening(model, broken):
         repeat()
-    if not broken:
+    found = next(filter(None, texts_of_ranks(broken[0] if broken else "")), None)
+    if found is None:
         return "none, so it is the loss itself"
-    weights_are_finite = all(value.isfinite().all() for value in model.get_submodule(broken[0]).state_dict().values())
-    return f"{broken[0]} (its weights are {'finite' if weights_are_finite else 'not finite either'})"
+    weights_are_finite = all(value.isfinite().all() for value in model.get_submodule(found).state_dict().values())
+    return f"{found} (its weights are {'finite' if weights_are_finite else 'not finite either'})"
 
 
 @contextmanager

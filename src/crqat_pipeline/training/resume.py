@@ -19,10 +19,15 @@ from torch import Tensor, nn
 
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.facts import Facts, differences
+from crqat_pipeline.runtime.ranks import is_first, text_of_first
 from crqat_pipeline.runtime.tensor_file import DIGEST_KEY, TensorFileError, check_digest, content_sha256, save_tensors
 from crqat_pipeline.training.ema import WeightAverage
 
 KEPT = 2
+WORKERS = "workers"
+"""The fact that says on how many workers a training ran; absent on one."""
+BITS_ONLY = (WORKERS, "device", "threads")
+"""Facts that change the last bits of a training and nothing else."""
 PATTERN = "step_*.safetensors"
 logger = logging.getLogger(__name__)
 
@@ -108,17 +113,58 @@ def load_latest(folder: Path, state: TrainingState, facts: Facts, label: str) ->
     """Restore the newest readable checkpoint with the same facts; returns its step, 0 when there is none.
 
     A damaged file is passed over in favour of the one before it. One with other facts is left out, with a line that
-    says what differs.
+    says what differs; one of another number of workers is used, with a line that says so. On several workers the
+    first chooses, and the others read the same file.
     """
+    found = _newest(folder, facts, label) if is_first() else None
+    name = text_of_first(found[0].name if found else "")
+    if not name:
+        return 0
+    if found is None:
+        found = _chosen(folder / name)
+    _, metadata, tensors = found
+    _restore(state, tensors, metadata)
+    return int(metadata["step"])
+
+
+Found = tuple[Path, dict[str, str], dict[str, Tensor]]
+
+
+def _newest(folder: Path, facts: Facts, label: str) -> Found | None:
     for path in sorted(folder.glob(PATTERN), reverse=True):
         try:
             metadata, tensors = _read(path)
         except (SafetensorError, OSError, TensorFileError) as error:
             logger.warning("%s: checkpoint %s is damaged (%s) and not used", label, path.name, error)
             continue
-        changed = differences(_facts(metadata), facts)
+        kept = _facts(metadata)
+        changed = differences(kept, facts)
+        if changed and kept.get(WORKERS) != facts.get(WORKERS):
+            changed = differences(_without_bits(kept), _without_bits(facts))
+            if not changed:
+                told = [facts_of.get(WORKERS, "1") for facts_of in (kept, facts)]
+                logger.warning(
+                    "%s: checkpoint %s is of %s workers and this training has %s; it goes on, to other last bits than "
+                    "one that keeps their number",
+                    label,
+                    path.name,
+                    *told,
+                )
         if not changed:
-            _restore(state, tensors, metadata)
-            return int(metadata["step"])
+            return path, metadata, tensors
         logger.warning("%s: checkpoint %s is of another training (%s) and not used", label, path.name, changed)
-    return 0
+    return None
+
+
+def _without_bits(facts: Facts) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if name not in BITS_ONLY}
+
+
+def _chosen(path: Path) -> Found:
+    """The checkpoint that the first worker chose. Raises ValueError where this worker does not find it."""
+    if not path.is_file():
+        raise ValueError(
+            f"Checkpoints lie where every worker reads them; the first one found {path}, this one does not. Put "
+            "data_root on a file system that all machines share."
+        )
+    return path, *_read(path)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from crqat_pipeline.detectors.common.assigner import Assignment
 from crqat_pipeline.detectors.common.targets import FlatTargets
+from crqat_pipeline.runtime.ranks import count_over_ranks, sum_over_ranks
 from crqat_pipeline.structures.box_overlap import complete_iou
 from crqat_pipeline.structures.output import DetectorOutput
 
@@ -33,11 +34,12 @@ def detection_losses(
     """Weighted scalars loss_class, loss_box, loss_dfl, each >= 0.
 
     All are divided by S = max(sum of target scores of the batch, 1) and, with `scale_by_batch`, multiplied by
-    the number of images. Prompts without an object, paddings included, are plain negatives. Without any
-    object only loss_class is above zero; the others are zeros that still carry a gradient path.
+    the number of images; on several workers both are those of all. Prompts without an object, paddings included, are
+    plain negatives. Without any object only loss_class is above zero; the others are zeros that still carry a gradient
+    path.
     """
     image_P, region_P, score_P = assignment.image_P, assignment.region_P, assignment.score_P
-    normalizer = score_P.sum().clamp(min=1.0)
+    normalizer = sum_over_ranks(score_P.sum()).clamp(min=1.0)
     boxes_P4 = targets.boxes_O4[assignment.object_P]
     points_P2 = output.family["anchor_points_N2"][region_P]
     strides_P1 = output.family["strides_N"][region_P].unsqueeze(1)
@@ -51,7 +53,8 @@ def detection_losses(
     focal_P = distribution_focal(output.box_bins_BN4R[image_P, region_P], distances_P4)
     dfl_sum = (score_P * focal_P).sum()
 
-    scale = (output.class_logits_BNK.shape[0] if spec.scale_by_batch else 1) / normalizer
+    num_images = count_over_ranks(output.class_logits_BNK.shape[0], like=normalizer) if spec.scale_by_batch else 1
+    scale = num_images / normalizer
     return {
         "loss_class": spec.class_weight * scale * class_sum,
         "loss_box": spec.box_weight * scale * box_sum,

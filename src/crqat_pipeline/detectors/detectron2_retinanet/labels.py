@@ -15,6 +15,7 @@ from torch import Tensor
 
 from crqat_pipeline.detectors.detectron2_retinanet.anchors import encode
 from crqat_pipeline.detectors.detectron2_retinanet.spec import RetinaNetSpec
+from crqat_pipeline.runtime.ranks import count_over_ranks
 from crqat_pipeline.structures.batch import ImageTargets
 from crqat_pipeline.structures.output import DetectorOutput, PositiveRegions
 
@@ -51,7 +52,7 @@ def losses(output: DetectorOutput, targets: Sequence[ImageTargets], spec: Retina
     anchors_N4, deltas_BN4 = output.family["anchors_N4"], output.family["deltas_BN4"]
     positives, is_counted_BN = match(anchors_N4, targets, spec)
     image_P, region_P = positives.image_P, positives.region_P
-    number = max(len(image_P), 1)
+    number = max(count_over_ranks(len(image_P), like=deltas_BN4), 1)
     wanted_BNK = torch.zeros_like(output.class_logits_BNK)
     wanted_BNK[image_P, region_P, positives.prompt_P] = 1.0
     class_sum = sigmoid_focal_loss(

@@ -15,6 +15,7 @@ from torchvision.ops import generalized_box_iou_loss
 from crqat_pipeline.detectors.common.targets import FlatTargets
 from crqat_pipeline.detectors.omdet_turbo.matching import corners, match_one_to_one, matching_costs, overlaps
 from crqat_pipeline.detectors.omdet_turbo.spec import QueryLossSpec
+from crqat_pipeline.runtime.ranks import count_over_ranks
 
 VARIFOCAL_ALPHA = 0.75
 VARIFOCAL_GAMMA = 2.0
@@ -28,7 +29,7 @@ def query_losses(
     boxes_LBN4, objects_O4: cx, cy, w, h in units of the image. Without objects the class loss pushes all scores down
     and the others are zeros that still carry a gradient path.
     """
-    normalizer = max(1, targets.labels_O.shape[0])
+    normalizer = max(1, count_over_ranks(targets.labels_O.shape[0], like=boxes_LBN4))
     sums = [boxes_LBN4.sum() * 0.0 for _ in range(3)]
     for logits_BNK, boxes_BN4 in zip(logits_LBNK, boxes_LBN4, strict=True):
         image_P, query_P, object_P = _matched(logits_BNK, boxes_BN4, objects_O4, targets, spec)

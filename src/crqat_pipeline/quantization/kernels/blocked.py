@@ -27,6 +27,7 @@ from crqat_pipeline.quantization.kernels.settings import (
     integer_zero_point,
     positive_scale,
 )
+from crqat_pipeline.runtime.ranks import num_ranks
 
 _BLOCK = 1 << 18
 _SMALLEST_ROW = 1 << 11
@@ -122,7 +123,9 @@ def _differences(pairs: list[Tensor], owners: list[int], num_steps: int) -> list
 
 
 def held_on_grid(zero_points: list[float], gradients: list[float], settings: KernelSettings) -> list[float]:
-    """Drop gradients that would push a zero point further off the grid."""
+    """Drop gradients that would push a zero point off the grid; none of a part of a batch, as in broadcast.py."""
+    if num_ranks() > 1:
+        return gradients
     low, high = settings.quant_min, settings.quant_max
     return [
         0.0 if (zero <= low and gradient > 0) or (zero >= high and gradient < 0) else gradient

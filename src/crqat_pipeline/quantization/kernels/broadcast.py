@@ -20,6 +20,7 @@ from crqat_pipeline.quantization.kernels.settings import (
     integer_zero_point,
     positive_scale,
 )
+from crqat_pipeline.runtime.ranks import num_ranks
 
 _REDUCED = (torch.bfloat16, torch.float16)
 
@@ -68,7 +69,15 @@ class BroadcastFakeQuantize(torch.autograd.Function):
 
 
 def held_on_grid(zero_point_G: Tensor, gradient_G: Tensor, settings: KernelSettings) -> Tensor:
-    """Drop the part of the gradient that would push a zero point further off the grid."""
+    """Drop the part of the gradient that would push a zero point further off the grid.
+
+    Of a part of a batch nothing is dropped: the sum over all workers decides (hold_zero_points).
+    """
+    return gradient_G if num_ranks() > 1 else on_grid_only(zero_point_G, gradient_G, settings)
+
+
+def on_grid_only(zero_point_G: Tensor, gradient_G: Tensor, settings: KernelSettings) -> Tensor:
+    """A gradient without what would push a zero point further off the grid."""
     leaves_low = (zero_point_G <= settings.quant_min) & (gradient_G > 0)
     leaves_high = (zero_point_G >= settings.quant_max) & (gradient_G < 0)
     return gradient_G.masked_fill(leaves_low | leaves_high, 0.0)

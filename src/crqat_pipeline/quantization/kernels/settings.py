@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 from crqat_pipeline.quantization.affine import LARGEST_SCALE, SMALLEST_SCALE
+from crqat_pipeline.runtime.ranks import batch_ratio
 
 Mask = Literal["strict", "rounded"]
 StepGradient = Literal["lsq", "clip"]
@@ -23,7 +24,8 @@ class KernelSettings(NamedTuple):
     mask: which x keep their gradient: "strict" where quant_min < x/s + z < quant_max, "rounded" half a step wider
     (every x whose rounded code lies on the grid). step_gradient: "lsq" (rounding and clipping move the step) or
     "clip" (only clipped values do, PACT). gradient_scale: LSQ's 1/sqrt(N quant_max) on the gradients of step and zero
-    point, N = elements of a step, or elements per image ("features").
+    point, N = elements of a step, or elements per image ("features"). of_batch: x grows with the images of a batch, so
+    that each of several workers has a part of its elements.
     """
 
     quant_min: int
@@ -33,6 +35,7 @@ class KernelSettings(NamedTuple):
     mask: Mask
     step_gradient: StepGradient
     gradient_scale: GradientScale
+    of_batch: bool = False
 
     @property
     def margin(self) -> float:
@@ -57,4 +60,6 @@ def gradient_factor(x: Tensor, num_steps: int, settings: KernelSettings) -> floa
     count = x.numel() / num_steps
     if settings.gradient_scale == "features":
         count /= max(x.shape[0], 1) if x.ndim else 1
+    elif settings.of_batch:
+        count *= batch_ratio()
     return 1.0 / sqrt(max(count, 1.0) * settings.quant_max)
