@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kedro.io import DatasetError
@@ -22,7 +21,7 @@ class VocabularyDataset(LocalFile["Vocabulary", "Vocabulary"]):
 
     def save(self, data: Vocabulary) -> None:
         with self.replacing() as temporary:
-            temporary.write_text(json.dumps(asdict(data), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(data.as_record(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
     def load(self) -> Vocabulary:
         from crqat_pipeline.structures.vocabulary import Vocabulary
@@ -30,12 +29,7 @@ class VocabularyDataset(LocalFile["Vocabulary", "Vocabulary"]):
         path = self.existing_path()
         record = read(path, "A vocabulary")
         try:
-            return Vocabulary(
-                names=tuple(record["names"]),
-                category_ids=tuple(record["category_ids"]),
-                synonyms=tuple(tuple(names) for names in record["synonyms"]),
-                splits={name: tuple(ids) for name, ids in record["splits"].items()},
-            )
+            return Vocabulary.of_record(record)
         except (KeyError, TypeError, AttributeError) as error:
             raise DatasetError(
                 f"A vocabulary needs names, category_ids, synonyms and splits; {path} does not hold them ({error!r}). "

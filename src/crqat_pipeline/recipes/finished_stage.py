@@ -60,9 +60,7 @@ def take_finished(keep: StageKeep | None, facts: Facts, label: str) -> StageResu
         if changed:
             logger.info("%s: the result that is there is of another training (%s)", label, changed)
             return None
-        if header["sha256"] != content_sha256(tensors, header):
-            raise ValueError("its bytes are not those that were written")
-        result = StageResult(Checkpoint(tensors, header["metadata"]), **header["reports"])
+        result = _checked(header, tensors)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s: the result in %s is damaged (%s); trained again", label, keep.finished, error)
         return None
@@ -76,6 +74,13 @@ def keep_finished(keep: StageKeep | None, facts: Facts, result: StageResult) -> 
     """Write the result, then remove the checkpoints: nobody needs them any more. Returns the result."""
     if keep is None or keep.finished is None:
         return result
+    write_result(keep.finished, facts, result)
+    shutil.rmtree(keep.checkpoints, ignore_errors=True)
+    return result
+
+
+def write_result(path: Path, facts: Facts, result: StageResult) -> None:
+    """A result as a file, whole or not at all."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in result.student.tensors.items()}
     plain = {
         "facts": _with_code(facts),
@@ -85,10 +90,19 @@ def keep_finished(keep: StageKeep | None, facts: Facts, result: StageResult) -> 
     }
     header = json.loads(json.dumps(plain))  # as a reader finds it
     header["sha256"] = content_sha256(tensors, header)
-    with atomic_path(keep.finished) as temporary:
+    with atomic_path(path) as temporary:
         save_tensors(temporary, tensors, {HEADER_KEY: json.dumps(header)})
-    shutil.rmtree(keep.checkpoints, ignore_errors=True)
-    return result
+
+
+def read_result(path: Path) -> StageResult:
+    """What write_result wrote. Raises ValueError, KeyError or SafetensorError for anything else."""
+    return _checked(*_read(path))
+
+
+def _checked(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> StageResult:
+    if header["sha256"] != content_sha256(tensors, header):
+        raise ValueError("its bytes are not those that were written")
+    return StageResult(Checkpoint(tensors, header["metadata"]), **header["reports"])
 
 
 def _with_code(facts: Facts) -> dict[str, str]:

@@ -24,20 +24,30 @@ FEW_PROMPTS = 100
 
 
 def batch_misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Iterator[str]:
-    """A line for every `loader` whose batch keeps more for the backward pass than the device of the run has.
+    """A line for every `loader` whose batch keeps more for the backward pass than the device of a worker has, or has
+    fewer images than there are workers.
 
     parameters: valid ones; used: sections that this run asks for. The estimate is what the detector's layers read; a
     real step takes more.
     """
     if not {"run", "detector"} <= set(used):
         return
-    device = choose_device(RunSpec.model_validate(parameters["run"]).device)
+    run = RunSpec.model_validate(parameters["run"])
+    num_workers = run.workers.num_workers
+    device = choose_device(run.device)
     has = memory_bytes(device)
     sections = {section: value_at(parameters, section.split(".")) for section in sorted(used)}
+    loaders = list(_loaders(sections))
+    yield from (
+        f"{path}.batch_size: every worker takes part of a batch; got {num_workers} workers for batches of "
+        f"{loader.batch_size}. Raise it (and lower optimization.accumulation_steps), or lower run.workers.num_workers."
+        for path, loader, _ in loaders
+        if loader.batch_size < num_workers
+    )
     large = [
         (path, loader, precision)
-        for path, loader, precision in _loaders(sections)
-        if loader.batch_size * loader.image_size_px**2 * MOST_BYTES_PER_PIXEL > has
+        for path, loader, precision in loaders
+        if _images(loader, num_workers) * loader.image_size_px**2 * MOST_BYTES_PER_PIXEL > has
     ]
     if not large:
         return
@@ -45,13 +55,19 @@ def batch_misfits(parameters: Mapping[str, Any], used: Collection[str]) -> Itera
     with torch.device("meta"):
         detector = build_detector(row.name, **row.options)
     for path, loader, precision in large:
-        needs = loader.batch_size * BYTES.get(precision, 4) * _elements_read(detector, loader)
+        images = _images(loader, num_workers)
+        needs = images * BYTES.get(precision, 4) * _elements_read(detector, loader)
         if needs > has:
             yield (
-                f"{path}.batch_size: {loader.batch_size} images of {loader.image_size_px} px keep at least "
+                f"{path}.batch_size: {images} images of {loader.image_size_px} px keep at least "
                 f"{needs / GB:,.0f} GB for the backward pass; {device.type} has {has / GB:,.0f} GB. Lower it, and "
                 "raise optimization.accumulation_steps by as much."
             )
+
+
+def _images(loader: LoaderSpec, num_workers: int) -> int:
+    """That one worker has of a batch, at most."""
+    return -(-loader.batch_size // num_workers)
 
 
 def _loaders(sections: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, LoaderSpec, str]]:

@@ -14,19 +14,29 @@ from torch import Tensor
 from crqat_pipeline.curriculum.apply import train_only
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
-from crqat_pipeline.detection_data.training_loader import training_batches
+from crqat_pipeline.detection_data.training_loader import BatchPart, training_batches
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.rebuilding import RebuiltDetector, rebuild, to_checkpoint
-from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, quantizer_parameters, set_quantized
+from crqat_pipeline.quantization import (
+    QuantSpec,
+    calibrate,
+    hold_zero_points,
+    prepare,
+    quantizer_parameters,
+    set_quantized,
+)
 from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, reestimate_batch_norm
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.finished_stage import StageKeep, keep_finished, take_finished
+from crqat_pipeline.recipes.on_workers import checkpoint_folder, train_on_workers
 from crqat_pipeline.recipes.scale_history import scale_details, scale_range, split_history
 from crqat_pipeline.recipes.specs import PtqSpec, QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import StageResult, TrainingData
 from crqat_pipeline.recipes.stage_facts import data_facts, machine_facts, weights_digest
+from crqat_pipeline.recipes.stage_job import StageJob
 from crqat_pipeline.runtime.device import choose_device
-from crqat_pipeline.runtime.facts import spec_facts
+from crqat_pipeline.runtime.facts import Facts, spec_facts
+from crqat_pipeline.runtime.ranks import is_first, num_ranks, rank, state_of_first
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.structures.batch import DetectionBatch
 from crqat_pipeline.structures.checkpoint import Checkpoint
@@ -51,7 +61,10 @@ def quantize_parts(
     loader: LoaderSpec,
     device: torch.device,
 ) -> OpenVocabularyDetector:
-    """Quantize these parts; those not yet quantized are calibrated on the detector as it is now."""
+    """Quantize these parts; those not yet quantized are calibrated on the detector as it is now.
+
+    On several workers the first one calibrates, and the others take what it found.
+    """
     detector = rebuilt.detector
     if rebuilt.quantization is None:
         prepare(detector, quantization)
@@ -59,7 +72,10 @@ def quantize_parts(
     new_parts = [part for part in parts if part not in rebuilt.quantized_parts]
     set_quantized(detector, rebuilt.quantized_parts)
     if new_parts:
-        calibrate(detector, calibration_inputs(calibration, loader, device), new_parts)
+        if is_first():
+            calibrate(detector, calibration_inputs(calibration, loader, device), new_parts)
+        if num_ranks() > 1:
+            detector.load_state_dict(state_of_first(detector.state_dict()))
     set_quantized(detector, parts)
     return detector
 
@@ -90,19 +106,51 @@ def run_stage(
 
     What `keep` holds of the same training is gone on with, or taken where it is finished.
     """
-    split = data.split.part(*spec.data_window)
+    seen = replace(data, split=data.split.part(*spec.data_window))
     facts = {
         "seed": str(run.seed),
         **spec_facts("train", spec),
         **spec_facts("quantization", quantization),
         "student": weights_digest(student.tensors),
         "teacher": weights_digest(teacher.tensors),
-        **data_facts(replace(data, split=split)),
+        **data_facts(seen),
         **data_facts(calibration, "calibration."),
     }
     finished = take_finished(keep, facts, spec.name)
     if finished is not None:
         return finished
+    if not run.workers.is_shared:
+        result = train_stage(student, teacher, seen, calibration, quantization, spec, run, facts, keep, tracker)
+        return keep_finished(keep, facts, result)
+    with checkpoint_folder(keep) as checkpoints:
+        job = StageJob(
+            kind="qat",
+            specs={"quantization": quantization, "spec": spec, "run": run},
+            data={"data": seen, "calibration": calibration},
+            checkpoints=checkpoints,
+            facts=facts,
+            models={"student": student, "teacher": teacher},
+        )
+        return keep_finished(keep, facts, train_on_workers(job, run, spec.name, tracker))
+
+
+def train_stage(
+    student: Checkpoint,
+    teacher: Checkpoint,
+    data: TrainingData,
+    calibration: TrainingData,
+    quantization: QuantSpec,
+    spec: QatStageSpec,
+    run: RunSpec,
+    facts: Facts,
+    keep: StageKeep | None = None,
+    tracker: Tracker | None = None,
+) -> StageResult:
+    """The training of a stage in this process, on all of `data`; data_window is applied already.
+
+    Each of several workers calls it, and what the first returns counts.
+    """
+    split = data.split
     device = choose_device(run.device)
     rebuilt, frozen_teacher = rebuild(student), rebuild(teacher).detector.to(device)
     detector = rebuilt.detector.to(device)
@@ -116,7 +164,8 @@ def run_stage(
     prompts = training_vocabulary(split, data.vocabulary, spec.prompt_split)
 
     def batches(first: int, count: int) -> Iterator[DetectionBatch]:
-        return training_batches(split, data.images, data.text_bank, prompts, spec.loader, seed, first, count)
+        part = BatchPart(rank(), num_ranks())
+        return training_batches(split, data.images, data.text_bank, prompts, spec.loader, seed, first, count, part)
 
     result = train(
         DistillationTask(detector, frozen_teacher, spec.distillation),
@@ -124,16 +173,17 @@ def run_stage(
         optimization,
         label=spec.name,
         resume_folder=keep.checkpoints if keep else None,
-        facts=facts | machine_facts(device),
+        facts={**facts, **machine_facts(device)},
         quantizer_parameters=quantizer_parameters(detector) if spec.is_quantized else (),
         tracker=tracker,
         step_metrics=lambda: scale_range(detector),
         step_details=lambda: scale_details(detector),
+        on_gradients=lambda: hold_zero_points(detector),
         device=device,
     )
     parts = spec.parts if spec.is_quantized else ()
     tensors: Mapping[str, Tensor] = result.tensors
-    if spec.batch_norm == "re_estimated":
+    if spec.batch_norm == "re_estimated" and is_first():
         detector.load_state_dict(dict(tensors))
         reestimate_batch_norm(detector, calibration_inputs(calibration, spec.loader, device), spec.parts)
         tensors = detector.state_dict()
@@ -149,4 +199,4 @@ def run_stage(
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
     history, scales = split_history(result.history)
-    return keep_finished(keep, facts, StageResult(checkpoint, metrics, history, scales))
+    return StageResult(checkpoint, metrics, history, scales)

@@ -18,6 +18,7 @@ from crqat_pipeline.export.onnx.spec import OnnxSpec
 from crqat_pipeline.recipes.form_spec import Forms, FormSpec
 from crqat_pipeline.text_encoders.table import TextEncoderSpec
 from crqat_pipeline.training.spec import OptimizationSpec
+from crqat_pipeline.training.workers.spec import WorkersSpec
 
 
 class _Spec(BaseModel):
@@ -32,6 +33,7 @@ class RunSpec(_Spec):
     reuse: bool = Field(
         default=True, description="Take a finished stage, and finished detections, that have the same inputs and code"
     )
+    workers: WorkersSpec = Field(default_factory=WorkersSpec, description="Processes that share every training batch")
 
 
 class FetchDataSpec(_Spec):

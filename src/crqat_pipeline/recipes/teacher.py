@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import torch
 
-from crqat_pipeline.detection_data.training_loader import training_batches
+from crqat_pipeline.detection_data.training_loader import BatchPart, training_batches
 from crqat_pipeline.detectors import build_detector
+from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.model_files.rebuilding import to_checkpoint
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.finished_stage import StageKeep, keep_finished, take_finished
+from crqat_pipeline.recipes.on_workers import checkpoint_folder, train_on_workers
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, RunSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import StageResult, TrainingData
 from crqat_pipeline.recipes.stage_facts import data_facts, machine_facts
+from crqat_pipeline.recipes.stage_job import StageJob
 from crqat_pipeline.runtime.device import choose_device
-from crqat_pipeline.runtime.facts import spec_facts
+from crqat_pipeline.runtime.facts import Facts, spec_facts
+from crqat_pipeline.runtime.ranks import num_ranks, rank
 from crqat_pipeline.runtime.seeding import derive_seed
 from crqat_pipeline.training.loop import train
 from crqat_pipeline.training.task import SupervisedTask
@@ -32,9 +36,7 @@ def make_teacher(
 
     What `keep` holds of the same training is gone on with, or taken where it is finished.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(derive_seed(run.seed, "teacher", "weights"))
-        detector = build_detector(row.name, **row.options)
+    detector = _with_first_weights(row, run)
     if detector.embedding_dim != data.text_bank.embeddings_KD.shape[1]:
         raise ValueError(
             f"Detector and text encoder must agree on the embedding size; {row.name} has {detector.embedding_dim}, "
@@ -53,6 +55,31 @@ def make_teacher(
     finished = take_finished(keep, facts, "teacher")
     if finished is not None:
         return finished
+    if not run.workers.is_shared:
+        return keep_finished(keep, facts, train_detector(row, data, spec, run, facts, keep, tracker))
+    with checkpoint_folder(keep) as checkpoints:
+        specs = {"row": row, "spec": spec, "run": run}
+        job = StageJob(kind="teacher", specs=specs, data={"data": data}, checkpoints=checkpoints, facts=facts)
+        return keep_finished(keep, facts, train_on_workers(job, run, "teacher", tracker))
+
+
+def _with_first_weights(row: NamedBuilderSpec, run: RunSpec) -> OpenVocabularyDetector:
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed(run.seed, "teacher", "weights"))
+        return build_detector(row.name, **row.options)
+
+
+def train_detector(
+    row: NamedBuilderSpec,
+    data: TrainingData,
+    spec: TeacherSpec,
+    run: RunSpec,
+    facts: Facts,
+    keep: StageKeep | None = None,
+    tracker: Tracker | None = None,
+) -> StageResult:
+    """The training from scratch in this process; every worker of several calls it, and that of the first counts."""
+    detector = _with_first_weights(row, run)
     device = choose_device(run.device)
     detector.to(device).train()
     seed = derive_seed(run.seed, "teacher")
@@ -61,12 +88,20 @@ def make_teacher(
     result = train(
         SupervisedTask(detector),
         lambda first, count: training_batches(
-            data.split, data.images, data.text_bank, prompts, spec.loader, seed, first, count
+            data.split,
+            data.images,
+            data.text_bank,
+            prompts,
+            spec.loader,
+            seed,
+            first,
+            count,
+            BatchPart(rank(), num_ranks()),
         ),
         optimization,
         label="teacher",
         resume_folder=keep.checkpoints if keep else None,
-        facts=facts | machine_facts(device),
+        facts={**facts, **machine_facts(device)},
         tracker=tracker,
         device=device,
     )
@@ -74,4 +109,4 @@ def make_teacher(
         result.tensors, row, None, (), stage="teacher", seed=run.seed, num_steps=optimization.num_steps
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
-    return keep_finished(keep, facts, StageResult(checkpoint, metrics, result.history))
+    return StageResult(checkpoint, metrics, result.history)

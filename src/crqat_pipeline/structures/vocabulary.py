@@ -5,8 +5,9 @@ Shape letters: K prompts, D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -37,6 +38,20 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def as_record(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Vocabulary:
+        """What as_record made. Raises KeyError, TypeError or AttributeError for anything else."""
+        return cls(
+            names=tuple(record["names"]),
+            category_ids=tuple(record["category_ids"]),
+            synonyms=tuple(tuple(names) for names in record["synonyms"]),
+            splits={name: tuple(ids) for name, ids in record["splits"].items()},
+        )
 
     def columns(self, category_ids: Sequence[int]) -> list[int]:
         """Positions of these category ids in this vocabulary."""

@@ -1,0 +1,1 @@
+"""Several processes that train together: how they are started, watched, and told apart from those of an earlier run."""
