@@ -48,12 +48,6 @@ def requantized(graph: Path, encodings: Path) -> ModelProto:
     return model
 
 
-def symmetric(grids: Mapping[str, CodeGrid]) -> dict[str, CodeGrid]:
-    """The grids as runtimes without zero points have them: int8 around zero with the same largest value."""
-    reach = {name: max(map(abs, grid.ends)) for name, grid in grids.items()}
-    return {name: CodeGrid(float(np.float32(reach[name] / 127)), 128, 255) for name in grids}
-
-
 def _rounded(model: ModelProto, name: str, grid: CodeGrid) -> list[NodeProto]:
     """In floating point: a runtime that sees Q/DQ around a convolution quantizes its float weights in its own way."""
     from onnx import helper, numpy_helper
