@@ -139,7 +139,7 @@ def summary(times: Mapping[str, Mapping[str, list[float]]], clock: str) -> dict[
     """Medians; the total at equal steps is (1/3 · stage 1 + 2/3 · stage 2) / QAT, the shares being the plan's."""
     rounds = list(zip(*(times[row][clock] for row in times), strict=True))
     by_round = [dict(zip(times, seconds, strict=True)) for seconds in rounds]
-    shares = [window.stage.share for window in windows(PLANS["two_stage"])]
+    shares = [stage.share for stage in PLANS["two_stage"].stages]
     return {
         "rows": {
             row: {
@@ -191,8 +191,8 @@ def main() -> None:
     torch.manual_seed(0)
     teacher = build_detector(options.detector, version=options.version).to(options.device).eval().requires_grad_(False)
     batch = random_batch(teacher, options)
-    (qat,) = windows(PLANS["single_stage"])
-    first, second = windows(PLANS["two_stage"])
+    (qat,) = windows(PLANS["single_stage"], tuple(teacher.parts))
+    first, second = windows(PLANS["two_stage"], tuple(teacher.parts))
     alone, num_positives = trkd_alone(teacher, batch)
     steps = {
         QAT: training_step(teacher, batch, qat, DistillationSpec(), options),

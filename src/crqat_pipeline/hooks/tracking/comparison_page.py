@@ -24,7 +24,6 @@ COLUMNS = (
     "metrics.`int4_export/compression`",
     "metrics.`final_loss`",
     "tags.`dvc.exp`",
-    "attributes.`Dataset`",
 )
 """Figures of the parents, then those of the stages below them."""
 
