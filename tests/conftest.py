@@ -1,11 +1,15 @@
-"""Shared by all tests: no telemetry, one MLflow store made once and copied, the project's root."""
+"""Shared by all tests: no telemetry, one MLflow store made once and copied, the project's root, one smoke run."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.smoke_project import SmokeProject
 
 os.environ |= {"DO_NOT_TRACK": "true", "DVC_NO_ANALYTICS": "1"}
 
@@ -42,3 +46,17 @@ def mlflow_store(mlflow_template: Path, tmp_path: Path, monkeypatch: pytest.Monk
     while mlflow.active_run():
         mlflow.end_run("KILLED")
     mlflow.set_tracking_uri(previous)
+
+
+@pytest.fixture(scope="session")
+def whole_run(project: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> "SmokeProject":
+    """`kedro run --pipelines=crqat_full --env=smoke`, once for all tests. Who changes its files takes a copy."""
+    from tests.support.smoke_project import SmokeProject
+
+    folder = tmp_path_factory.mktemp("smoke")
+    shutil.copy(mlflow_template, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        prepared = SmokeProject(project, folder)
+        prepared.run("crqat_full")
+    return prepared

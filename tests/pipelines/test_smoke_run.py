@@ -65,6 +65,16 @@ def test_the_graph_computes_the_students_integers(smoke):
     assert metrics["onnx_largest_box_difference_px"] < 0.01
 
 
+def test_the_model_card_lies_beside_the_file_and_is_completed_by_the_evaluation(smoke):
+    card = (smoke.data / "07_model_output/crqat.int4.md").read_text(encoding="utf-8")
+    assert "Not measured yet" in card
+    completed = (smoke.data / "08_reporting/evaluation/model_card.md").read_text(encoding="utf-8")
+    results = json.loads((smoke.data / "08_reporting/evaluation/results.json").read_text())
+    indexed = yaml.safe_load(completed.split("---\n")[1])["model-index"][0]["results"]
+    assert len(indexed) == len(results["teacher"]) + len(results["int4"]) + len(results["onnx"])
+    assert "Not measured yet" not in completed
+
+
 def test_every_form_is_scored_by_both_protocols(smoke):
     figures = json.loads((smoke.data / "08_reporting/evaluation/metrics.json").read_text())
     assert set(figures) == FORMS
@@ -173,7 +183,7 @@ def test_faulty_data_is_refused_before_training(smoke):
     with (
         pytest.raises(Exception, match=r"(?s)987654.*damaged or cut off|damaged or cut off.*987654"),
         KedroSession.create(
-            project_path=smoke.project, conf_source=str(smoke.conf), env="smoke", save_on_close=False
+            project_path=smoke.folder, conf_source=str(smoke.conf), env="smoke", save_on_close=False
         ) as session,
     ):
         session.run(pipeline_names=["fetch_data"], node_names=["fetch_data.check"])
