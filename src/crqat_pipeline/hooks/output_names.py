@@ -13,7 +13,7 @@ from kedro.framework.hooks import hook_impl
 from crqat_pipeline.catalog_io.artifact import ArtifactFile
 from crqat_pipeline.hooks.checks.parameter_check import written_parameters
 
-ENTRIES = ("int4_model", "onnx_model")
+ENTRIES = ("int4_model", "onnx_model", "model_card")
 CATALOGS_MARK = "int4"
 SECTION = "quantization"
 

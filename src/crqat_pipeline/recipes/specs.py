@@ -164,6 +164,15 @@ class DiagnosticsSpec(_Spec):
     )
 
 
+class CardSpec(_Spec):
+    """What only people know of a model: for its card. Rendered data and a teacher trained here need none of it."""
+
+    license: str | None = Field(default=None, description="Of the model, as model hubs spell it: apache-2.0")
+    weights_license: str | None = Field(default=None, description="Of the teacher's ready weights, in words")
+    data: str | None = Field(default=None, description="What the images are, in words")
+    data_license: str | None = Field(default=None, description="Of images and annotations, in words")
+
+
 class ExportSpec(_Spec):
     """What is written beside the packed file, and how both are proved equal to the student."""
 
@@ -176,6 +185,7 @@ class ExportSpec(_Spec):
         "graph of form auto alone: integers in onnxruntime as in OpenVINO. 0: none, and the form is openvino",
     )
     onnx: OnnxSpec | None = Field(default=None, description="The ONNX graph; null writes an empty file in its place")
+    card: CardSpec = Field(default_factory=CardSpec, description="For the model card")
 
     @model_validator(mode="after")
     def _onnx_can_be_made(self) -> Self:

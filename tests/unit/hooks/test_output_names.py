@@ -8,11 +8,11 @@ from tests.support.dvc_agreement import load_catalog
 @pytest.mark.parametrize(
     ("quantization", "names"),
     [
-        ({}, ["crqat.int4.safetensors", "crqat.onnx"]),
-        ({"bits": "8-8-8"}, ["crqat.int8.safetensors", "crqat.int8.onnx"]),
-        ({"weight_bits": 3}, ["crqat.w3a4.safetensors", "crqat.w3a4.onnx"]),
+        ({}, ["crqat.int4.safetensors", "crqat.onnx", "crqat.int4.md"]),
+        ({"bits": "8-8-8"}, ["crqat.int8.safetensors", "crqat.int8.onnx", "crqat.int8.md"]),
+        ({"weight_bits": 3}, ["crqat.w3a4.safetensors", "crqat.w3a4.onnx", "crqat.w3a4.md"]),
     ],
 )
 def test_deliverables_are_named_by_what_they_hold(project, quantization, names):
     catalog = load_catalog(project, "base", {"quantization": quantization} if quantization else {})
-    assert [catalog.get(entry).path.name for entry in ("int4_model", "onnx_model")] == names
+    assert [catalog.get(entry).path.name for entry in ("int4_model", "onnx_model", "model_card")] == names

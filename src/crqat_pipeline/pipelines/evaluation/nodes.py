@@ -17,6 +17,7 @@ from crqat_pipeline.recipes.forms import Source
 from crqat_pipeline.recipes.gathered import Benchmark, Measured
 from crqat_pipeline.recipes.latency import measure_latency
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
+from crqat_pipeline.reporting.model_card.figures import with_figures
 from crqat_pipeline.reporting.run_report import assembly
 from crqat_pipeline.reporting.run_report.terminal_table import terminal_table
 
@@ -96,3 +97,11 @@ def draw(
         layers={form: (layers, groups[form]) for form, layers in without_prefix(tables, LAYERS_OF).items()},
     )
     return assembly.draw(detections, data, measured, told, spec, run)
+
+
+def complete_card(card: Path, results: Facts, spec: EvaluationSpec) -> str:
+    """The model card with the figures of the teacher and of the files that it describes."""
+    forms = spec.compared
+    shown = [name for name in (forms.teacher, *forms.having("deliverable")) if name in results]
+    known = evaluation_run.results_from_json({name: results[name] for name in shown})
+    return with_figures(card.read_text(encoding="utf-8"), {forms.labels[name]: known[name] for name in shown})

@@ -9,10 +9,20 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from crqat_pipeline.pipelines.evaluation.forms import diagnostics_inputs, form_inputs, history_inputs
-from crqat_pipeline.pipelines.evaluation.nodes import detect, draw, map_similarity, score, score_groups, time
+from crqat_pipeline.pipelines.evaluation.nodes import (
+    complete_card,
+    detect,
+    draw,
+    map_similarity,
+    score,
+    score_groups,
+    time,
+)
 from crqat_pipeline.pipelines.gather_nodes import gather
 from crqat_pipeline.runtime.needs import GPU, LIGHT
 
+DESCRIBED = "int4_model"
+"""The form whose card is completed."""
 PICTURES = ("gallery", "ap_plot", "loss_plot", "alignment_plot", "distortion_plot", "heat_map_plot")
 
 
@@ -80,4 +90,12 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
             tags=LIGHT,
         ),
     ]
+    if any(form.get("checkpoint") == DESCRIBED for form in forms.values()):
+        card = Node(
+            complete_card,
+            inputs={"card": "model_card", "results": "evaluation_results"} | spec,
+            outputs="evaluated_model_card",
+            name="complete_card",
+        )
+        nodes.append(card)
     return Pipeline(nodes, namespace="evaluation", prefix_datasets_with_namespace=False)

@@ -1,10 +1,10 @@
-"""Packs the student into two codes per byte, writes it as an ONNX graph too, and proves that both agree with it."""
+"""Packs the student into few bits, writes it as a graph too, proves that both are the student; writes its card."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from crqat_pipeline.pipelines.int4_export.nodes import verify
+from crqat_pipeline.pipelines.int4_export.nodes import describe, verify
 from crqat_pipeline.recipes.exporting import pack_student
 from crqat_pipeline.runtime.needs import LIGHT
 
@@ -30,6 +30,12 @@ def create_pipeline(student: str = "curriculum_student") -> Pipeline:
             outputs=["onnx_model", "int4_export_metrics"],
             name="verify",
             tags=LIGHT,
+        ),
+        Node(
+            describe,
+            inputs=["int4_model", "int4_export_metrics", "data_report", "params:teacher", "params:int4_export"],
+            outputs="model_card",
+            name="describe",
         ),
     ]
     return Pipeline(nodes, namespace="int4_export", prefix_datasets_with_namespace=False)
