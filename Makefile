@@ -1,5 +1,5 @@
 # make run | photos | test | lint | docs | clean | mlflow-ui | tracking-server | gpu-check | viz | repro. The environment is made on first use, in .venv; runs and
-# tests install what they need and no more. Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml; for every target), VENV, ENV (a folder of conf/), PARAMS (of kedro run),
+# tests install what they need and no more. Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml, beside `run`; for every target), VENV, ENV (a folder of conf/), PARAMS (of kedro run),
 # FOLDER and PORT (of the tracking server), PHOTOS (docs/how_to/run_on_photographs.md).
 
 SHELL := /bin/bash
@@ -16,8 +16,8 @@ PHOTOS ?= $(wildcard ../shared/data)
 FOLDER ?= .tracking
 PORT ?= 5000
 COMMA := ,
-RUN_EXTRAS := $(if $(EXTRAS),$(EXTRAS),onnx$(COMMA)openvino)
-TEST_EXTRAS := $(if $(EXTRAS),$(EXTRAS),dev$(COMMA)docs$(COMMA)onnx$(COMMA)openvino$(COMMA)demo$(COMMA)omdet)
+RUN_EXTRAS := run$(COMMA)$(if $(EXTRAS),$(EXTRAS),onnx$(COMMA)openvino)
+TEST_EXTRAS := run$(COMMA)$(if $(EXTRAS),$(EXTRAS),dev$(COMMA)docs$(COMMA)onnx$(COMMA)openvino$(COMMA)demo$(COMMA)omdet)
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-for-tests

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from kedro.framework.project import configure_project
+try:
+    from kedro.framework.project import configure_project
+except ModuleNotFoundError:
+    sys.exit("Error: pipelines need Kedro, which is not installed: pip install 'crqat-pipeline[run]'.")
 
 from crqat_pipeline.hooks.run_command import command
 

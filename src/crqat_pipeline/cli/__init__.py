@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -9,6 +11,7 @@ from typing import Any
 
 import click
 
+from crqat_pipeline.cli.missing_package import way_out
 from crqat_pipeline.runtime.command_line import show_what_can_be_shown
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -78,6 +81,14 @@ cli = LazyGroup("crqat_pipeline", modules=KEDRO_COMMANDS)
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script. A package that an extra would bring ends it in one sentence."""
     show_what_can_be_shown()
-    crqat()
+    logging.basicConfig(format="%(asctime)s  %(levelname)s  %(message)s", datefmt="%H:%M:%S")  # as conf/logging.yml
+    try:
+        crqat()
+    except ModuleNotFoundError as error:
+        said = way_out(error)
+        if said is None:
+            raise
+        click.echo(f"Error: {said}", err=True)
+        sys.exit(1)

@@ -106,6 +106,6 @@ def _opencv() -> Any:
         import cv2
     except ImportError as error:
         raise ValueError(
-            "Video files need OpenCV. Install it (pip install opencv-python-headless), or extract the frames as images."
+            "Video files need OpenCV: pip install 'crqat-pipeline[video]'. Or extract the frames as images."
         ) from error
     return cv2

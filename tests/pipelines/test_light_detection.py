@@ -1,0 +1,80 @@
+"""`crqat detect` on a packed file and on a graph, where nothing of the extra `run` is installed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+LEFT_OUT = {
+    "dvc": "dvc",
+    "faster-coco-eval": "faster_coco_eval",
+    "huggingface-hub": "huggingface_hub",
+    "kedro": "kedro",
+    "kedro-datasets": "kedro_datasets",
+    "kedro-mlflow": "kedro_mlflow",
+    "lvis": "lvis",
+    "matplotlib": "matplotlib",
+    "mlflow": "mlflow",
+    "open_clip_torch": "open_clip",
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
+    "pycocotools": "pycocotools",
+    "pyyaml": "yaml",
+    "scipy": "scipy",
+}
+"""Requirement of the extra `run` -> its module."""
+TORCHS_OWN = {"fsspec", "jinja2"}
+"""Requirements of `run` that torch brings anyway."""
+WITHOUT = """
+import sys
+
+left_out = set(sys.argv.pop(1).split(","))
+
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in left_out:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+from crqat_pipeline.cli import main
+
+main()
+"""
+"""A Python in which some modules cannot be imported; then the command line."""
+
+
+def crqat(*arguments):
+    command = [sys.executable, "-c", WITHOUT, ",".join([*LEFT_OUT.values(), "cv2"]), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+def test_every_requirement_of_the_extra_is_left_out_here(project):
+    with (project / "pyproject.toml").open("rb") as file:
+        wanted = tomllib.load(file)["project"]["optional-dependencies"]["run"]
+    names = {each.partition(">")[0].partition("[")[0] for each in wanted}
+    assert names == LEFT_OUT.keys() | TORCHS_OWN
+
+
+@pytest.mark.parametrize("name", ["crqat.int4.safetensors", "crqat.onnx"])
+def test_a_model_file_finds_what_words_name(whole_run, name):
+    if name.endswith("onnx"):
+        pytest.importorskip("onnxruntime")
+    model, image = whole_run.data / "07_model_output" / name, whole_run.data / "01_raw/images/val/000000.jpg"
+    done = crqat("detect", model, image, "--json", "--threshold", 0.001, "--prompts", "red star,blue ring")
+    assert done.returncode == 0, done.stderr[-2000:]
+    document = json.loads(done.stdout)
+    assert document["prompts"] == ["red star", "blue ring"]
+
+
+def test_what_needs_the_extra_says_so(tmp_path):
+    done = crqat("new", "my_data", "--images", tmp_path, "--annotations", tmp_path / "none.json")
+    assert done.returncode == 1
+    assert "crqat-pipeline[run]" in done.stderr, done.stderr[-2000:]
