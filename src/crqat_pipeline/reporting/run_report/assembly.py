@@ -67,7 +67,7 @@ def report_forms(results: Results, facts: Facts, latency: Facts, labels: Mapping
                 size_mb=facts[form]["size_mb"],
                 bops_t=facts[form].get("bops_t"),
                 latency_ms=latency["latency_ms"].get(form),
-                other_figures={f"COCO {name}": coco.metrics[name] for name in ("AP", "AP50")} if lvis else {},
+                other_figures={name: coco.metrics[name] for name in ("AP", "AP50")} if lvis else {},
             )
         )
     return forms

@@ -20,7 +20,7 @@ class ReportForm:
     """One form of the detector: FP teacher, PTQ, QAT, CR-QAT, packed, ONNX.
 
     size_mb: megabytes of 2^20 bytes. bops_t: 10^12 bit operations per image. latency_ms: per image, on the machine
-    that latency_where names. other_figures: title -> AP in [0, 1] by another protocol, shown beside the first.
+    that latency_where names. other_figures: title -> AP in [0, 1] by COCO's protocol, beside an evaluation by LVIS's.
     """
 
     name: str

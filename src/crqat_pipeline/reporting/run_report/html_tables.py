@@ -18,6 +18,10 @@ FIGURE_NAMES = {
     "APc": "common categories (11 to 100 training images)",
     "APf": "frequent categories (over 100 training images)",
 }
+SPLIT_NAMES = {"qat": "seen"}
+"""Split -> its name in every table, where that is another one."""
+LVIS_ALONE = ("APr", "APc", "APf")
+"""Figures that only LVIS has: their names need no protocol."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,28 @@ def figure_columns(forms: Sequence[ReportForm]) -> list[str]:
     return [key for key in FIGURE_NAMES if key in keys] + sorted(key for key in keys if key.startswith("AP_"))
 
 
+def title_of(key: str, *, is_beside_coco: bool) -> str:
+    """The column of a figure, named as in the terminal: LVIS's figures say so where COCO's stand beside them."""
+    split = key.removeprefix("AP_")
+    name = SPLIT_NAMES.get(split, split)
+    return f"LVIS {name}" if is_beside_coco and key not in LVIS_ALONE else name
+
+
 def headline(data: ReportData) -> tuple[list[Column], dict[str, list[Cell]]]:
     """Columns, and a row of cells per form; the best form beside the teacher is marked in each column."""
     keys = figure_columns(data.forms)
     splits = {f"AP_{name}": meaning for name, meaning in data.split_meanings.items()}
     meanings = FIGURE_NAMES | splits
-    columns = [Column(key.removeprefix("AP_"), meanings.get(key, "AP of these categories")) for key in keys]
     others_keys = list(dict.fromkeys(title for form in data.forms for title in form.other_figures))
-    columns += [Column(title, "by another protocol, see its name") for title in others_keys]
+    columns = [Column(title, "by COCO's protocol, as in the terminal") for title in others_keys]
+    columns += [
+        Column(title_of(key, is_beside_coco=bool(others_keys)), meanings.get(key, "AP of these categories"))
+        for key in keys
+    ]
     values = {
         form.name: [
-            *(form.evaluation.metrics.get(key) for key in keys),
             *(form.other_figures.get(title) for title in others_keys),
+            *(form.evaluation.metrics.get(key) for key in keys),
         ]
         for form in data.forms
     }
@@ -121,7 +135,7 @@ def cards(data: ReportData) -> list[tuple[str, str, str]]:
     main, teacher = data.form(data.main), data.form(data.teacher)
     ap, whole = main.evaluation.metrics["AP"], teacher.evaluation.metrics["AP"]
     share = f"{100 * ap / whole:.0f} % of {teacher.name}" if whole > 0 and ap >= 0 else ""
-    shown = [(f"AP of {main.name}", percent(ap), share)]
+    shown = [(f"{title_of('AP', is_beside_coco=bool(main.other_figures))} of {main.name}", percent(ap), share)]
     unit, factor, _ = bop_unit(data.forms)
     compared = [
         ("Size", "MB", 1.0, main, main.size_mb, teacher.size_mb, ("smaller", "larger")),

@@ -19,6 +19,6 @@ def test_a_form_that_was_not_scored_is_not_shown() -> None:
 
 def test_without_lvis_annotations_the_report_is_about_the_coco_figures() -> None:
     (with_both,) = report_forms({"crqat": {"coco": COCO, "lvis": LVIS}}, FACTS, LATENCY, LABELS)
-    assert (with_both.evaluation, with_both.other_figures) == (LVIS, {"COCO AP": 0.5, "COCO AP50": 0.75})
+    assert (with_both.evaluation, with_both.other_figures) == (LVIS, {"AP": 0.5, "AP50": 0.75})
     (alone,) = report_forms({"crqat": {"coco": COCO}}, FACTS, LATENCY, LABELS)
     assert (alone.evaluation, alone.other_figures) == (COCO, {})

@@ -18,6 +18,7 @@ from crqat_pipeline.evaluation.levels import LevelFigures
 from crqat_pipeline.reporting.run_report.content import GalleryImage, HeatMapRow, LossCurve, ReportData, ReportForm
 from crqat_pipeline.reporting.run_report.html_page import render_report
 from crqat_pipeline.reporting.run_report.html_tables import cards, changes, headline
+from crqat_pipeline.reporting.run_report.terminal_table import COLUMNS
 from crqat_pipeline.reporting.run_report.which_layers import form_layers
 from tests.support.evaluation_scenes import random_scene
 from tests.unit.reporting.run_report.test_which_layers import GROUPS, LAYERS, SCORES
@@ -107,6 +108,15 @@ def test_headline_marks_the_best_form_beside_the_teacher(report: ReportData) -> 
     assert best == {"FP32": False, "QAT": False, "CR-QAT": True}
     assert [cell.text for cell in rows["QAT"]][-3:] == ["15.1", "7.10", "–"]
     assert [cell.is_best for cell in rows["QAT"]][-3:] == [False, False, False]  # both students alike
+
+
+def test_columns_are_named_as_in_the_terminal_where_both_protocols_stand_side_by_side(report: ReportData) -> None:
+    terminal = {title for title, *_ in COLUMNS}
+    forms = [dataclasses.replace(form, other_figures={"AP": 0.5, "AP50": 0.7}) for form in report.forms]
+    titles = [column.title for column in headline(dataclasses.replace(report, forms=forms))[0]]
+    assert {"AP", "AP50", "LVIS AP", "APr", "APc", "APf", "MB"} == set(titles) & terminal
+    assert {"LVIS AP50", "LVIS novel", "LVIS seen"} <= set(titles)
+    assert cards(dataclasses.replace(report, forms=forms))[0][0] == "LVIS AP of CR-QAT"
 
 
 def test_cards_compare_with_the_teacher(report: ReportData) -> None:
