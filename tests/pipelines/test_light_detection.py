@@ -34,16 +34,8 @@ TORCHS_OWN = {"fsspec", "jinja2"}
 WITHOUT = """
 import sys
 
-left_out = set(sys.argv.pop(1).split(","))
-
-
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in left_out:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-
-sys.meta_path.insert(0, Absent())
+for name in sys.argv.pop(1).split(","):
+    sys.modules[name] = None
 from crqat_pipeline.cli import main
 
 main()

@@ -70,11 +70,11 @@ def test_a_person_finds_widths_sizes_data_and_how_to_use_it(packed):
 
 
 def test_nothing_is_claimed_of_files_that_nobody_described(packed):
-    text = card(packed, source="files", weights="/home/someone/yolov8s.pt")
+    text = card(packed, source="files", weights="folder/of/someone/yolov8s.pt")
     assert front(text)["license"] == "other"
     assert text.count("not stated; the terms of its authors hold") == 2
     assert "yolov8s.pt" in text
-    assert "/home" not in text
+    assert "someone" not in text
 
 
 def test_what_is_stated_is_said(packed):
