@@ -96,6 +96,7 @@ def create_pipeline(forms: Mapping[str, Mapping[str, Any]] = MappingProxyType({}
             inputs={"card": "model_card", "results": "evaluation_results"} | spec,
             outputs="evaluated_model_card",
             name="complete_card",
+            tags=LIGHT,
         )
         nodes.append(card)
     return Pipeline(nodes, namespace="evaluation", prefix_datasets_with_namespace=False)

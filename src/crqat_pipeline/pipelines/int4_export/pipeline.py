@@ -36,6 +36,7 @@ def create_pipeline(student: str = "curriculum_student") -> Pipeline:
             inputs=["int4_model", "int4_export_metrics", "data_report", "params:teacher", "params:int4_export"],
             outputs="model_card",
             name="describe",
+            tags=LIGHT,
         ),
     ]
     return Pipeline(nodes, namespace="int4_export", prefix_datasets_with_namespace=False)
