@@ -34,6 +34,8 @@ def folder(whole_run, tmp_path_factory):
     (made / "train.json").rename(folder / "train.json")
     shutil.copy(folder / "train.json", folder / "val.json")
     (folder / "run.yml").write_text("run:\n  env: smoke\n", encoding="utf-8")
+    (folder / "conf/cluster").mkdir()
+    (folder / "conf/cluster/parameters_run.yml").write_text("run: {}\n", encoding="utf-8")
     (folder / "words.txt").write_text("\n".join(NAMES), encoding="utf-8")
     bank = TextBank(tuple(NAMES), torch.eye(len(NAMES), 64), "open_clip:ViT-B-32-quickgelu:openai", is_normalized=True)
     write_text_bank(folder / "bank.safetensors", bank)
