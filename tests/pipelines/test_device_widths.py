@@ -19,7 +19,7 @@ def test_a_student_for_a_device_becomes_a_graph_of_whole_numbers(smoke, env, mar
     own.write_text(f"extends: smoke\ndata_root: {smoke.data}\n", encoding="utf-8")
     configure_project("crqat_pipeline")
     with KedroSession.create(
-        project_path=smoke.project, conf_source=str(smoke.conf), env=env, save_on_close=False
+        project_path=smoke.folder, conf_source=str(smoke.conf), env=env, save_on_close=False
     ) as session:
         session.run(pipeline_names=list(STAGES))
     metrics = json.loads((smoke.data / "08_reporting/int4_export/metrics.json").read_text())

@@ -41,7 +41,7 @@ def trained_stages(smoke, folder: Path, store: Path) -> KilledRun:
         f"--params=stage2_neck_head.train.optimization.num_steps={NUM_STEPS},"
         f"stage2_neck_head.train.optimization.checkpoint_every_steps={EVERY}",
     )
-    one = KilledRun(smoke.project, folder / "conf", folder / "data", folder / "mlflow.db", arguments)
+    one = KilledRun(smoke.folder, folder / "conf", folder / "data", folder / "mlflow.db", arguments)
     (one.stage / "student.safetensors").unlink()
     return one
 

@@ -19,7 +19,8 @@ LIMIT_S = 120
 
 def on_workers(number: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What `work`, a function of a module, gave on each worker. Raises RuntimeError with the text of an error."""
-    context = get_context("fork")  # they need not import everything again
+    context = get_context("forkserver")  # a process that has run autograd must not be forked
+    context.set_forkserver_preload(["torch", "crqat_pipeline.runtime.ranks"])  # workers need not import these again
     answers = context.SimpleQueue()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The `crqat` command: every file of the room is a command, and help does not wait for torch."""
+"""The `crqat` command: every file of the room that defines one is listed, and help does not wait for torch."""
 
 import subprocess
 import sys
@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from crqat_pipeline.cli import COMMANDS, crqat
 
 
-def test_every_file_of_the_room_is_listed(project):
-    files = {path.stem for path in (project / "src" / "crqat_pipeline" / "cli").glob("*.py")} - {"__init__"}
-    assert {module.rsplit(".", 1)[1] for module, _ in COMMANDS.values()} == files
+def test_every_command_of_the_room_is_listed(project):
+    room = (project / "src" / "crqat_pipeline" / "cli").glob("*.py")
+    files = {path.stem for path in room if "@click.command" in path.read_text(encoding="utf-8")}
+    assert {module.rsplit(".", 1)[1] for module, _ in COMMANDS.values()} == files - {"__init__"}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -13,7 +13,7 @@ from crqat_pipeline.structures.vocabulary import TextBank
 
 def stored_bank(path, prompts, dim=4, encoder="open_clip:X:y:gelu"):
     header = {"prompts": prompts, "encoder": encoder, "is_normalized": True}
-    save_file({"embeddings_KD": torch.ones(len(prompts), dim)}, path, {"crqat": json.dumps(header)})
+    save_file({"embeddings_KD": torch.full((len(prompts), dim), dim**-0.5)}, path, {"crqat": json.dumps(header)})
     return path
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import sys
 
 import mlflow
 import pandas as pd
@@ -42,8 +43,11 @@ def packed(tmp_path_factory):
 
 
 @pytest.fixture
-def experiment(mlflow_store):
+def experiment(mlflow_store, tmp_path, monkeypatch):
+    """Its files stay in the test's folder, and code that a loaded model brings is forgotten afterwards."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
     mlflow.set_tracking_uri(mlflow_store)
+    mlflow.create_experiment("shelf", artifact_location=(tmp_path / "artifacts").as_uri())
     return mlflow.set_experiment("shelf").experiment_id
 
 
