@@ -115,7 +115,9 @@ def test_every_student_says_which_layers_move_its_answers(smoke):
         metrics = json.loads((reports / stage / "layers.json").read_text())
         assert metrics["largest_movement"] == pytest.approx(layers["movement"].max())
         assert (reports / stage / "layers.png").stat().st_size > 10_000
-    assert (reports / "evaluation/group_ap.csv").is_file()
+    group_ap = pd.read_csv(reports / "evaluation/group_ap.csv")
+    assert {"nothing", "everything", "backbone"} <= set(group_ap["group"])
+    assert (set(group_ap["form"]), set(group_ap["images"])) == ({"ptq"}, {2})
     html = (reports / "evaluation/report.html").read_text(encoding="utf-8")
     assert "Single quantizers that move most" in html
 
