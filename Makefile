@@ -1,6 +1,6 @@
 # make run | photos | test | lint | docs | clean | mlflow-ui | tracking-server | gpu-check | viz | repro. The environment is made on first use, in .venv; runs and
 # tests install what they need and no more. Variables: PYTHON (3.11 or newer), EXTRAS (of pyproject.toml, beside `run`; for every target), VENV, ENV (a folder of conf/), PARAMS (of kedro run),
-# FOLDER and PORT (of the tracking server), PHOTOS (docs/how_to/run_on_photographs.md).
+# FOLDER and PORT (of the tracking server), TEST_PROCESSES, PHOTOS (docs/how_to/run_on_photographs.md).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -15,6 +15,7 @@ PARAMS ?=
 PHOTOS ?= $(wildcard ../shared/data)
 FOLDER ?= .tracking
 PORT ?= 5000
+TEST_PROCESSES ?= $(shell cores=$$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2); echo $$((cores < 4 ? cores : 4)))
 COMMA := ,
 RUN_EXTRAS := run$(COMMA)$(if $(EXTRAS),$(EXTRAS),onnx$(COMMA)openvino)
 TEST_EXTRAS := run$(COMMA)$(if $(EXTRAS),$(EXTRAS),dev$(COMMA)docs$(COMMA)onnx$(COMMA)openvino$(COMMA)demo$(COMMA)omdet)
@@ -62,8 +63,8 @@ photos: $(STAMP) ## the same on photographs, with published weights, fetched unl
 repro: $(STAMP) ## the same stages through DVC: only what has changed
 	@dvc repro
 
-test: lint ## the checks, then all tests
-	@python -m pytest
+test: lint ## the checks, then all tests, a file of them per process
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(TEST_STAMP) ## ruff, mypy, import contracts
 	@ruff check .

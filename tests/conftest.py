@@ -50,13 +50,26 @@ def mlflow_store(mlflow_template: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="session")
 def whole_run(project: Path, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> "SmokeProject":
-    """`kedro run --pipelines=crqat_full --env=smoke`, once for all tests. Who changes its files takes a copy."""
+    """`kedro run --pipelines=crqat_full --env=smoke`, once for all tests. Who changes its files takes a copy.
+
+    Processes that share the tests out share it: the first makes it, the others wait. Nobody is at work in it then.
+    """
+    from filelock import FileLock
+
     from tests.support.smoke_project import SmokeProject
 
-    folder = tmp_path_factory.mktemp("smoke")
-    shutil.copy(mlflow_template, folder / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        prepared = SmokeProject(project, folder)
-        prepared.run("crqat_full")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, made = shared / "whole_run", shared / "whole_run.made"
+    with FileLock(shared / "whole_run.lock"):
+        if made.is_file():
+            return SmokeProject.at(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        shutil.copy(mlflow_template, folder / "mlflow.db")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+            prepared = SmokeProject(project, folder)
+            prepared.run("crqat_full")
+        made.touch()
     return prepared

@@ -16,8 +16,10 @@ from tests.support.two_workers import on_workers
 ROWS = {name: (family, options) for family in FAMILIES.values() for name, options in family.tested}
 
 
-def losses_and_gradients(name, options, builder):
+def losses_and_gradients(name):
     """This worker's parts of all losses by name, and of their gradient to the raw pixels, in one number per image."""
+    family, options = ROWS[name]
+    builder = family.detectors[name]
     detector = lively(builder, options).double()
     torch.manual_seed(1)
     images_B3HW, texts_KD = images(detector, 4, dtype=torch.float64), texts(detector, 4, dtype=torch.float64)
@@ -52,12 +54,11 @@ def losses_and_gradients(name, options, builder):
 @pytest.mark.parametrize("name", ROWS)
 def test_parts_add_up_to_the_losses_of_the_whole_batch(name):
     """The second worker's images have no object."""
-    family, options = ROWS[name]
+    family, _ = ROWS[name]
     if family.missing_modules:
         pytest.skip(f"the family {family.name} needs {' and '.join(family.missing_modules)}, not installed here")
-    builder = family.detectors[name]
-    ((whole, whole_gradients),) = on_workers(1, losses_and_gradients, name, options, builder)
-    (first, first_gradients), (second, second_gradients) = on_workers(2, losses_and_gradients, name, options, builder)
+    ((whole, whole_gradients),) = on_workers(1, losses_and_gradients, name)
+    (first, first_gradients), (second, second_gradients) = on_workers(2, losses_and_gradients, name)
     for key, value in whole.items():
         assert first[key] + second[key] == pytest.approx(value, rel=1e-6, abs=1e-9), key
         parts = [*first_gradients[key], *second_gradients[key]]

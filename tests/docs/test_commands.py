@@ -84,7 +84,7 @@ def test_what_no_test_can_run_says_why():
 @pytest.fixture(scope="module")
 def once():
     """Whether a line is new: what stands on two pages runs once."""
-    seen = set()
+    seen = {"kedro run --pipelines=crqat_full --env=smoke"}  # of the folder itself
     return lambda line: line not in seen and not seen.add(line)
 
 

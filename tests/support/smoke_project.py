@@ -54,6 +54,11 @@ class SmokeProject:
     def copy(self, folder: Path) -> SmokeProject:
         """The same, with all data and runs, in another folder that is not there yet."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        copied = SmokeProject.__new__(SmokeProject)
-        copied.folder, copied.data, copied.conf = folder, folder / "data", folder / "conf"
-        return copied
+        return self.at(folder)
+
+    @classmethod
+    def at(cls, folder: Path) -> SmokeProject:
+        """The one that lies in this folder already."""
+        found = cls.__new__(cls)
+        found.folder, found.data, found.conf = folder, folder / "data", folder / "conf"
+        return found
