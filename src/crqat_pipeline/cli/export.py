@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from crqat_pipeline.cli import vendor_form
+from crqat_pipeline.cli import litert_form, vendor_form
+from crqat_pipeline.cli.litert_form import LITERT, SUFFIX
 from crqat_pipeline.cli.vendor_form import VENDOR
 from crqat_pipeline.runtime.command_line import FiniteRange, refused
 from crqat_pipeline.runtime.sides import Sides
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 AUTOMATIC, WEB = "auto", "web"
 FORMS = (AUTOMATIC, "fast", "spec", "openvino", "tensorrt", "fp32")
+SUFFIXES: Mapping[str, str | None] = MappingProxyType({WEB: None, VENDOR: None, LITERT: SUFFIX})
+"""Forms that are no ONNX files: the suffix of what they write, None for a folder."""
 CALIBRATION_IMAGES = 64
 WEB_THRESHOLD = 0.3
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -29,16 +33,16 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="The .onnx file to write; forms web, vendor: a folder.",
+    help="The .onnx file to write; litert: a .tflite file; web, vendor: a folder.",
 )
 @click.option(
     "--form",
-    type=click.Choice((*FORMS, WEB, VENDOR)),
+    type=click.Choice((*FORMS, *SUFFIXES)),
     default=AUTOMATIC,
     show_default=True,
     help="auto: fast where there are pre-activation quantizers, or images to calibrate them on; openvino without; fp32 "
     "unquantized. web: a folder with a page that detects in a browser. vendor: one for toolchains that "
-    "quantize by themselves.",
+    "quantize by themselves. litert: a .tflite file.",
 )
 @click.option("--images", type=FOLDER, help="Images to prove the graph on [default: drawn scenes].")
 @click.option("--num-images", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many of them.")
@@ -70,20 +74,28 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--pre-activation-images",
     type=FOLDER,
     help="Calibrate 8-bit pre-activation quantizers on these, so that onnxruntime runs integers (form fast): for a "
-    "student trained without; costs about 0.1 AP [forms auto and web: --images].",
+    "student trained without; costs about 0.1 AP [forms auto, web and litert: --images].",
 )
 @click.option("--no-embeddings", is_flag=True, help="Leave out the region embeddings: faster (docs/formats/onnx.md).")
+@click.option(
+    "--int4-weights",
+    is_flag=True,
+    help="Form litert: 4-bit weights two to a byte: half the file, but slow kernels (docs/formats/litert.md).",
+)
 @click.option("--runtime", type=FOLDER, help="Form web: folder with the package of onnxruntime-web [default: npm].")
 @click.option(
     "--no-webgpu", is_flag=True, help="Form web of a full-precision model: without the runtime for GPUs (27 MB)."
 )
 def command(model: Path, out: Path, form: str, images: Path | None, num_images: int, **wishes: Any) -> None:
-    """Write MODEL (packed int4 or checkpoint) as ONNX.
+    """Write MODEL (packed int4 or checkpoint) as ONNX or, form litert, for LiteRT.
 
     The graph's integer codes are compared with the model's own, layer by layer; OUT appears only if they agree.
     """
-    if form not in (WEB, VENDOR) and out.suffix != ".onnx":
-        raise click.BadParameter(f"the name must end in .onnx; got {out.name}.", param_hint="--out")
+    suffix = SUFFIXES.get(form, ".onnx")
+    if suffix is not None and out.suffix != suffix:
+        raise click.BadParameter(f"the name must end in {suffix}; got {out.name}.", param_hint="--out")
+    if wishes["int4_weights"] and form != LITERT:
+        raise click.BadParameter(f"it belongs to the form litert; got {form}.", param_hint="--int4-weights")
     from dataclasses import replace
 
     from crqat_pipeline.export.onnx.fitting_form import lacks_pre_activation
@@ -98,12 +110,12 @@ def command(model: Path, out: Path, form: str, images: Path | None, num_images: 
             opened = replace(opened, text_bank=read_text_bank(wishes["vocabulary"]))
         size_px = wishes["image_size"] or opened.image_size_px
         calibrating = wishes["pre_activation_images"]
-        if calibrating is None and form in (AUTOMATIC, WEB) and lacks_pre_activation(opened.detector):
+        if calibrating is None and form in (AUTOMATIC, WEB, LITERT) and lacks_pre_activation(opened.detector):
             calibrating = images if opened.text_bank is not None else None
         if calibrating is not None:
             opened = with_integer_outputs(opened, folder_images(calibrating, CALIBRATION_IMAGES), size_px)
             click.echo(f"pre-activations calibrated on {calibrating}: one rounding per layer more, about 0.1 AP less")
-        write = {WEB: _write_folder, VENDOR: vendor_form.write}.get(form, _write_graph)
+        write = WRITERS.get(form, _write_graph)
         write(opened, [model], out, {**wishes, "form": form, "size_px": size_px}, images, num_images)
     except (ValueError, OSError) as error:
         raise refused(error) from error
@@ -182,3 +194,9 @@ def _write_folder(
     click.echo(f"look at it: python -m http.server --directory {out} --bind 127.0.0.1 8000, then http://localhost:8000")
     click.echo("put it on any static host with https; camera and threads need https or localhost")
     click.echo(str(parity))
+
+
+Writer = Callable[["ExportableModel", list[Path], Path, Mapping[str, Any], "Path | None", int], None]
+WRITERS: Mapping[str, Writer] = MappingProxyType(
+    {WEB: _write_folder, VENDOR: vendor_form.write, LITERT: litert_form.write}
+)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.export.onnx.runtime import Execution, open_model
+from crqat_pipeline.export.onnx.runtime import Execution, Opened, open_model
 from crqat_pipeline.export.parity_report import CodeRow, ParityReport, joined
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, call_of_key, key_of_call, parse_onnx_facts
 from crqat_pipeline.quantization.affine import along_axis
@@ -44,7 +44,6 @@ def check_codes(
     return check_batches(path, detector, [images_B3HW], text_KD, runtime)
 
 
-@torch.no_grad()
 def check_batches(
     path: str | Path,
     detector: OpenVocabularyDetector,
@@ -57,6 +56,22 @@ def check_batches(
     taps = facts.taps
     names = sorted({f"{tensor}{TAP_SUFFIX}" for tensor, _ in taps.values()})
     run = open_model(model, ["boxes", "scores", *names], runtime)
+    return compared_batches(run, taps, detector, batches, text_KD, runtime)
+
+
+@torch.no_grad()
+def compared_batches(
+    run: Opened,
+    taps: Mapping[str, tuple[str, str]],
+    detector: OpenVocabularyDetector,
+    batches: Iterable[Tensor],
+    text_KD: Tensor,
+    runtime: str,
+) -> ParityReport:
+    """The same for a graph that is open already and gives boxes, scores and, per tap, its tensor's name + TAP_SUFFIX.
+
+    taps: quantizer (and call) -> tensor and kind, as OnnxFacts has them.
+    """
     detector.eval()
     reports = []
     for images_B3HW in batches:

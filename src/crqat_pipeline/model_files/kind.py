@@ -9,20 +9,22 @@ from crqat_pipeline.model_files.packed.header import FORMAT_NAME as PACKED
 from crqat_pipeline.runtime.bounded_json import parse_json
 from crqat_pipeline.runtime.tensor_file import FORMAT_KEY, HEADER_KEY
 
-ONNX = "onnx"
+ONNX, LITERT = "onnx", "tflite"
 MAX_HEADER_BYTES = 100_000_000
 
-__all__ = ["CHECKPOINT", "ONNX", "PACKED", "kind_of"]
+__all__ = ["CHECKPOINT", "LITERT", "ONNX", "PACKED", "kind_of"]
 
 
 def kind_of(path: Path) -> str:
-    """ONNX, CHECKPOINT or the format name in the file's own header. Raises ValueError for other suffixes."""
+    """ONNX, LITERT, CHECKPOINT or the format name in the file's own header. Raises ValueError for other suffixes."""
     if path.suffix == ".onnx":
         return ONNX
+    if path.suffix == ".tflite":
+        return LITERT
     if path.suffix != ".safetensors":
         raise ValueError(
-            f"Models are .safetensors (checkpoint, packed int4) or .onnx files; got {path.name!r}. Foreign weights: "
-            "`crqat weights FILE --out X.safetensors`."
+            f"Models are .safetensors (checkpoint, packed int4), .onnx or .tflite files; got {path.name!r}. Foreign "
+            "weights: `crqat weights FILE --out X.safetensors`."
         )
     try:
         with path.open("rb") as file:

@@ -31,7 +31,7 @@ def fix_shapes(model: ModelProto, ranges: Mapping[str, CodeGrid]) -> ModelProto:
     nodes, num_before = list(graph.node), -1
     while num_before != len(nodes):
         num_before = len(nodes)
-        nodes = _without_known_shapes(nodes, constants, _shapes(model))
+        nodes = _without_known_shapes(nodes, constants, known_shapes(model))
         nodes = _without_computed(nodes, constants, ranges)
         _replace(model, nodes, constants)
     left = sorted({node.op_type for node in nodes if node.op_type in ("Shape", "ConstantOfShape", "Expand")})
@@ -40,7 +40,7 @@ def fix_shapes(model: ModelProto, ranges: Mapping[str, CodeGrid]) -> ModelProto:
             f"A graph for vendors has constants in place of {', '.join(left)}; some sizes are still free. Give batch "
             "and image size."
         )
-    shapes = _shapes(model)
+    shapes = known_shapes(model)
     for node in nodes:
         if node.op_type == "Reshape" and node.output[0] in shapes:
             name = f"{node.output[0]}.shape"
@@ -58,7 +58,7 @@ def fix_shapes(model: ModelProto, ranges: Mapping[str, CodeGrid]) -> ModelProto:
     return model
 
 
-def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
+def known_shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
     """Tensors whose shape is known in numbers."""
     from onnx import shape_inference
 
