@@ -122,13 +122,15 @@ def adjusted_p_values(compared: Mapping[str, Compared], figure: str) -> dict[str
 
 
 def grid(cells: pd.DataFrame, study: StudySpec, metric: str) -> dict[str, list[float]]:
-    """method -> mean of the metric over the tuning seeds at each rate of the grid (NaN where one diverged)."""
+    """method -> mean of the metric over the tuning seeds at each rate that any method tried (NaN where one diverged or
+    the method did not try it)."""
     tuning = cells[cells["phase"] == "tuning"]
+    rates = study.rates(*study.methods)
     means: dict[str, list[float]] = {}
     for name in study.methods:
         rows = tuning[tuning["method"] == name]
         if len(rows):
-            means[name] = [_mean(rows[rows["learning_rate"] == rate][metric].tolist()) for rate in study.learning_rates]
+            means[name] = [_mean(rows[rows["learning_rate"] == rate][metric].tolist()) for rate in rates]
     return means
 
 

@@ -76,7 +76,7 @@ def tuning_cells(study: StudySpec, methods: Iterable[str]) -> list[Cell]:
     return [
         Cell(name, "tuning", seed, rate)
         for name in trained
-        for rate in study.learning_rates
+        for rate in study.rates(name)
         for seed in study.tuning_seeds
     ]
 
@@ -89,7 +89,7 @@ def best_rates(study: StudySpec, rows: Sequence[Row]) -> dict[str, float]:
     best: dict[str, float] = {}
     for method in dict.fromkeys(str(row["method"]) for row in rows):
         means: dict[float, float] = {}
-        for rate in study.learning_rates:
+        for rate in study.rates(method):
             values = [
                 row.get(study.selection_metric, math.nan)
                 for row in rows
@@ -100,7 +100,7 @@ def best_rates(study: StudySpec, rows: Sequence[Row]) -> dict[str, float]:
         if not means:
             raise ValueError(
                 f"{method} has no learning rate at which every tuning seed gave {study.selection_metric!r}; tried "
-                f"{list(study.learning_rates)}. Add lower rates, or clip gradients."
+                f"{list(study.rates(method))}. Add lower rates, or clip gradients."
             )
         best[method] = max(means, key=lambda rate: (means[rate], -rate))
     return best

@@ -43,6 +43,9 @@ class MethodSpec(_Spec):
     rate_of: str | None = Field(
         default=None, description="Method whose chosen learning rate this one takes; else its own"
     )
+    further_rates: tuple[float, ...] = Field(
+        default=(), description="Learning rates beside the grid: where the best of the grid lay at its edge"
+    )
     reference: str | None = Field(default="qat", description="Method that it is paired with")
 
     @property
@@ -80,7 +83,7 @@ class StudySpec(_Spec):
         min_length=2, description="Seeds of the reported figures: teacher, data order, draws"
     )
     tuning_seeds: tuple[int, ...] = Field(description="Seeds that choose the learning rate; none of the reported ones")
-    learning_rates: tuple[float, ...] = Field(min_length=1, description="The same grid for every method")
+    learning_rates: tuple[float, ...] = Field(min_length=1, description="The grid of every method")
     selection_metric: str = Field(default="AP", description="COCO figure on the tuning images that chooses the rate")
     tuning_source: Literal["rendered", "held_out"] = Field(
         default="rendered",
@@ -127,6 +130,11 @@ class StudySpec(_Spec):
             if method.rate_of is not None and self.methods[method.rate_of].rate_of is not None:
                 raise ValueError(f"rate_of names a method that is tuned itself; {name} names {method.rate_of!r}.")
         return self
+
+    def rates(self, *names: str) -> tuple[float, ...]:
+        """What the learning rates of these methods are chosen among, in order: the grid, and what they add to it."""
+        further = (rate for name in names for rate in self.methods[name].further_rates)
+        return tuple(sorted({*self.learning_rates, *further}))
 
     @property
     def chosen(self) -> tuple[str, ...]:

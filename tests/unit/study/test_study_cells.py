@@ -11,6 +11,7 @@ from crqat_pipeline.recipes.specs import NamedBuilderSpec
 from crqat_pipeline.study.cell import Cell, student_keys
 from crqat_pipeline.study.problem import key_of
 from crqat_pipeline.study.run import Placement, best_rates, final_cells, tuning_cells
+from crqat_pipeline.study.teachers import teacher_path
 from tests.support.tiny_study import STUDY, study_problem, study_spec
 
 HALF = {"half": {"label": "x", "plan": "two_stage_half", "rate_of": "crqat"}}
@@ -52,6 +53,26 @@ def test_best_rate_is_the_highest_mean_over_the_tuning_seeds():
     rows = [row("qat", 1e-4, 0.5), row("qat", 1e-4, 0.1, 3), row("qat", 1e-3, 0.4), row("qat", 1e-3, 0.3, 3)]
     rows += [row("crqat", 1e-4, 0.9), row("crqat", 1e-3, 0.2)]
     assert best_rates(study_spec(), rows) == {"qat": 1e-3, "crqat": 1e-4}
+
+
+def test_a_method_may_be_tuned_beyond_the_grid():
+    study = study_spec(methods=STUDY["methods"] | {"qat": {"label": "QAT", "reference": None, "further_rates": [1e-5]}})
+    tried = {cell.learning_rate for cell in tuning_cells(study, ["qat"])}
+    assert tried == {1e-5, 1e-4, 1e-3}
+    assert {cell.learning_rate for cell in tuning_cells(study, ["crqat"])} == {1e-4, 1e-3}
+    assert best_rates(study, [row("qat", 1e-5, 0.5), row("qat", 1e-4, 0.4)]) == {"qat": 1e-5}
+
+
+def test_ready_weights_give_the_teacher_its_key_wherever_they_lie(tmp_path):
+    problem = study_problem(tmp_path, renders=False)
+    keys = []
+    for folder, content in (("here", b"1"), ("there", b"1"), ("other", b"2")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.param").write_bytes(b"layers")
+        (tmp_path / folder / "net.bin").write_bytes(content)
+        ready = problem.teacher.model_copy(update={"weights": str(tmp_path / folder / "net.param")})
+        keys.append(teacher_path(tmp_path, replace(problem, teacher=ready), "images", 0))
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_of_equal_rates_the_lower_is_taken():

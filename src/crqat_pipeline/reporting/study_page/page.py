@@ -59,7 +59,7 @@ def results_page(
     return (
         "\n".join(lines),
         differences_figure(trained),
-        rates_figure(panels, study.learning_rates),
+        rates_figure(panels, study.rates(*study.methods)),
         alignment_figure(trained),
         pareto_figure([compared[name] for name in study.pareto.methods if name in compared], costs),
     )
@@ -68,6 +68,8 @@ def results_page(
 def _head(study: StudySpec, bits: str) -> list[str]:
     seeds, tuning_seeds = (", ".join(map(str, some)) for some in (study.seeds, study.tuning_seeds))
     rates = ", ".join(f"{rate:g}" for rate in study.learning_rates)
+    if any(method.further_rates for method in study.methods.values()):
+        rates += " (and beyond, where the best lay at the edge)"
     text = f"""# Results of the study
 
 Written by `kedro run --pipelines=study`; do not edit.
@@ -210,15 +212,15 @@ def _grid(cells: pd.DataFrame, study: StudySpec, compared: dict[str, Compared]) 
         f"{', '.join(map(str, study.tuning_seeds))}; bold: chosen.",
         "",
     ]
-    rows = []
+    rows, rates = [], study.rates(*study.methods)
     for name, values in grid(cells, study, study.selection_metric).items():
         chosen = compared[name].learning_rate if name in compared else math.nan
         cells_of_row = [
             f"**{100 * value:.1f}**" if rate == chosen else _number(100 * value, 1)
-            for rate, value in zip(study.learning_rates, values, strict=True)
+            for rate, value in zip(rates, values, strict=True)
         ]
         rows.append([study.methods[name].label, *cells_of_row])
-    return lines + _markdown(["", *(f"{rate:g}" for rate in study.learning_rates)], rows)
+    return lines + _markdown(["", *(f"{rate:g}" for rate in rates)], rows)
 
 
 def _unpaired(compared: Iterable[Compared]) -> list[str]:
