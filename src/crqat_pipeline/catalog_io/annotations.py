@@ -63,11 +63,14 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile | None
 
         from crqat_pipeline.detection_data.annotation_records import ReadingRules
         from crqat_pipeline.detection_data.faulty_boxes import FaultyBoxSpec
+        from crqat_pipeline.runtime.validation_text import faults_text
 
         try:
             return ReadingRules(FaultyBoxSpec.model_validate(self._reading))
         except ValidationError as error:
-            raise DatasetError(f"The catalog describes the reading of {self.path} wrongly: {error}") from error
+            raise DatasetError(
+                f"The catalog describes the reading of {self.path} wrongly: {faults_text(error)}."
+            ) from error
 
 
 def _moved(annotations: Mapping[str, Any], folder: str) -> dict[str, Any]:

@@ -38,11 +38,12 @@ class _Sources(AbstractDataset[str, Any]):
         from pydantic import ValidationError
 
         from crqat_pipeline.detection_data.sources import SourceSpec
+        from crqat_pipeline.runtime.validation_text import faults_text
 
         try:
             return {name: SourceSpec.model_validate(fields) for name, fields in self._raw.items()}
         except ValidationError as error:
-            raise DatasetError(f"The catalog describes a source wrongly: {error}") from error
+            raise DatasetError(f"The catalog describes a source wrongly: {faults_text(error)}.") from error
 
     @property
     def paths(self) -> dict[str, Path]:

@@ -6,12 +6,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from pydantic import ValidationError
 from torch import nn
 
 from crqat_pipeline.quantization.full_precision import kept_patterns, matches, reason_to_keep
 from crqat_pipeline.quantization.parts import part_of
 from crqat_pipeline.quantization.spec import QuantSpec
 from crqat_pipeline.quantization.width_rules import GROUPS, Width, WidthRule
+from crqat_pipeline.runtime.validation_text import faults_text
 from crqat_pipeline.structures.quantization_contract import contract_of, product_operands_of
 
 
@@ -59,9 +61,8 @@ def _own_spec(
         return f"rule {rules[-1]}"
     try:
         return QuantSpec.model_validate(fields)
-    except ValueError as error:
-        problem = str(error).split("Value error, ")[-1].split(" [type=")[0]
-        raise ValueError(f"The widths of {name!r} (rule {rules[-1]}): {problem}") from error
+    except ValidationError as error:
+        raise ValueError(f"The widths of {name!r} (rule {rules[-1]}): {faults_text(error)}.") from error
 
 
 def _set_by(rule: WidthRule, name: str, kind: str | None) -> dict[str, int | None]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 Value = TypeVar("Value")
+NUM_TOLD = 24
 
 
 def near_name(name: str, choices: Iterable[str]) -> str | None:
@@ -16,9 +17,11 @@ def near_name(name: str, choices: Iterable[str]) -> str | None:
 
 
 def look_up(table: Mapping[str, Value], name: str, what: str) -> Value:
-    """table[name]; raises ValueError that lists the choices and the nearest one."""
+    """table[name]; raises ValueError that lists the choices (of many, the first ones) and the nearest one."""
     if name in table:
         return table[name]
     near = near_name(name, table)
     hint = f" Did you mean {near!r}?" if near else ""
-    raise ValueError(f"Unknown {what} {name!r}.{hint} Choose one of: {', '.join(sorted(table))}.")
+    names = sorted(table)
+    more = f" and {len(names) - NUM_TOLD} more" if len(names) > NUM_TOLD else ""
+    raise ValueError(f"Unknown {what} {name!r}.{hint} Choose one of: {', '.join(names[:NUM_TOLD])}{more}.")

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from crqat_pipeline.runtime.lookup import near_name
 from crqat_pipeline.runtime.nested import ABSENT, value_at
+from crqat_pipeline.runtime.validation_text import fault_line
 
 
 def did_you_mean(name: str, choices: Collection[str]) -> str:
@@ -67,7 +68,7 @@ def spec_faults(name: str, value: Any, spec: type[BaseModel]) -> Iterator[str]:
             elif fault["type"] == "missing":
                 yield f"{where}: a value is required and missing."
             else:
-                yield f"{where} = {fault['input']!r}: {fault['msg']}."
+                yield fault_line(where, fault["input"], fault["msg"])
 
 
 def _misspelt(name: str, parameters: Mapping[str, Any], top_keys: Collection[str]) -> str:
