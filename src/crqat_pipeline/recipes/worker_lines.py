@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from crqat_pipeline.runtime.repeating import repeating
 from crqat_pipeline.training.tracker import Tracker
 
 EVERY_S = 0.2
@@ -53,17 +53,9 @@ class _Reader:
 @contextmanager
 def following(path: Path, tracker: Tracker) -> Iterator[None]:
     """Within the block, what a LineTracker writes reaches `tracker` at once; all of it by the end."""
-    reader, ended = _Reader(path, tracker), threading.Event()
-
-    def follow() -> None:
-        while not ended.wait(EVERY_S):
-            reader.read()
-
-    thread = threading.Thread(target=follow, name="lines of workers", daemon=True)
-    thread.start()
+    reader = _Reader(path, tracker)
     try:
-        yield
+        with repeating(reader.read, EVERY_S, "lines of workers"):
+            yield
     finally:
-        ended.set()
-        thread.join()
         reader.read()

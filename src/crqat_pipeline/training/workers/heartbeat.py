@@ -6,13 +6,14 @@ looks whether the run that started it still is the one that lives here. Clocks o
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from time import monotonic
 
 from crqat_pipeline.runtime.atomic import atomic_path
+from crqat_pipeline.runtime.repeating import repeating
 
 FILE_NAME = "alive"
 EVERY_S = 1.0
@@ -21,25 +22,16 @@ EVERY_S = 1.0
 @contextmanager
 def alive(folder: Path, token: str) -> Iterator[None]:
     """Within the block the folder says, every second, that the run with this token lives."""
-    ended = threading.Event()
+    counts = count(1)
 
     def beat() -> None:
-        count = 0
-        while not ended.wait(EVERY_S if count else 0.0):
-            count += 1
-            try:
-                with atomic_path(folder / FILE_NAME) as temporary:
-                    temporary.write_text(f"{token} {count}", encoding="utf-8")
-            except OSError:
-                continue  # a disk that is full for a moment: silence is judged by the workers
+        with suppress(OSError), atomic_path(folder / FILE_NAME) as temporary:  # a full disk: the workers judge silence
+            temporary.write_text(f"{token} {next(counts)}", encoding="utf-8")
 
-    thread = threading.Thread(target=beat, name="sign of life", daemon=True)
-    thread.start()
     try:
-        yield
+        with repeating(beat, EVERY_S, "sign of life"):
+            yield
     finally:
-        ended.set()
-        thread.join()
         (folder / FILE_NAME).unlink(missing_ok=True)
 
 
@@ -66,17 +58,12 @@ class Watch:
 @contextmanager
 def watching(watch: Watch, end: Callable[[], None]) -> Iterator[None]:
     """Within the block a thread looks every second, and calls `end` when the run is over."""
-    ended = threading.Event()
 
-    def look() -> None:
-        while not ended.wait(EVERY_S):
-            if watch.is_over():
-                end()
-                return
+    def look() -> bool:
+        is_over = watch.is_over()
+        if is_over:
+            end()
+        return is_over
 
-    thread = threading.Thread(target=look, name="watch", daemon=True)
-    thread.start()
-    try:
+    with repeating(look, EVERY_S, "watch"):
         yield
-    finally:
-        ended.set()

@@ -30,6 +30,7 @@ def main() -> None:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         torch.set_num_threads(launch.workers.threads)
         distributed.init_process_group("nccl" if is_gpu else "gloo")
+        distributed.barrier()  # a worker that refuses at once would be gone before the others have found it
         with together():
             launch.call_entry()
         distributed.destroy_process_group()

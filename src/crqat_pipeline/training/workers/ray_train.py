@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import torch
+from torch import distributed
 
 from crqat_pipeline.runtime.ranks import together
 from crqat_pipeline.training.workers.heartbeat import Watch, watching
@@ -51,6 +52,7 @@ def work(facts: dict[str, Any]) -> None:
     launch = read_launch(facts)
     with watching(Watch(launch.folder, launch.token, launch.workers.silence_s), _end), together():
         torch.set_num_threads(launch.workers.threads)
+        distributed.barrier()  # a worker that refuses at once would be gone before the others have found it
         launch.call_entry()
 
 
