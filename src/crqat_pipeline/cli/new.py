@@ -14,6 +14,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 PATH = click.Path(path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 STAGES = "Training stages"
+TIMING_S = 45.0
+"""Of all stages together: a wait that still fits a command."""
 
 
 @click.command("new")
@@ -40,7 +42,9 @@ STAGES = "Training stages"
 @click.option("--steps", type=click.IntRange(1), default=None, help="Of training at low bits [default: by the images].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split.")
 @click.option("--replace", is_flag=True, help="Over an environment of that name which this command made.")
-@click.option("--time/--no-time", "with_time", default=True, show_default=True, help="Try a step of every stage.")
+@click.option(
+    "--time/--no-time", "with_time", default=True, show_default=True, help="Try a step of every stage: expected hours."
+)
 def command(
     name: str,
     images: Path,
@@ -93,6 +97,7 @@ def command(
         click.echo(f"wrote {made.folder.relative_to(project)}")
         missing = list(made.missing)
         if with_time and not missing:
+            click.echo("trying a step of every stage, a minute at most (--no-time: without)")
             report = _dry_run(project, name)
             _show_stages(report)
             missing += report.missing
@@ -112,7 +117,7 @@ def _dry_run(project: Path, env: str) -> DryRunReport:
     from crqat_pipeline.hooks.configured_run import dry_run_subject
 
     bootstrap_project(project)
-    return examine(dry_run_subject(project, str(project / settings.CONF_SOURCE), env, ["crqat_full"], {}))
+    return examine(dry_run_subject(project, str(project / settings.CONF_SOURCE), env, ["crqat_full"], {}), TIMING_S)
 
 
 def _show_stages(report: DryRunReport) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from time import perf_counter
 
 import torch
 
@@ -22,12 +23,12 @@ from crqat_pipeline.dry_run.lengths import (
 )
 from crqat_pipeline.dry_run.readers import run_readers
 from crqat_pipeline.dry_run.subject import DryRunSubject
+from crqat_pipeline.dry_run.time_budget import TimeBudget
 from crqat_pipeline.dry_run.trial import Trial, build_task, supervised_task, try_stage
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, TeacherSpec
 from crqat_pipeline.runtime.device import choose_device
+from crqat_pipeline.runtime.progress import progress
 
-MEASURED_MACS_G = 300.0
-"""A full step of at most so many 10^9 multiply-accumulates (forward) is timed on a CPU; on a GPU every step is."""
 GB = 2.0**30
 
 
@@ -40,9 +41,17 @@ class _Planned:
     trial: Trial | None
     error: str = ""
 
+    @property
+    def seconds_per_image(self) -> float:
+        """As timed on images of the real size; NaN where none was."""
+        return math.nan if self.trial is None else self.trial.seconds_per_image
 
-def examine(subject: DryRunSubject) -> DryRunReport:
-    """Look at files, data, encoders and detector; build every training stage and take one made-up step of it."""
+
+def examine(subject: DryRunSubject, timing_s: float = 0.0) -> DryRunReport:
+    """Look at files, data, encoders and detector; build every training stage and take one made-up step of it.
+
+    timing_s: seconds that may go into timing stages whose steps are long; 0: the paper's speed is told for them.
+    """
     report = DryRunReport(subject.title)
     look_at_downloads(subject, report)
     look_at_inputs(subject, report)
@@ -53,7 +62,10 @@ def examine(subject: DryRunSubject) -> DryRunReport:
     if detector is None or subject.detector is None:
         return report
     device = _device(subject, report)
-    planned = {name: _plan(spec, subject, qat, detector, device) for name, spec in _training_stages(subject).items()}
+    budget, planned = TimeBudget(timing_s), dict[str, _Planned]()
+    stages = _training_stages(subject)
+    for name, spec in progress(stages.items(), "a step of every stage", len(stages), unit="stage"):
+        planned[name] = _plan(spec, subject, qat, detector, device, budget)
     report.missing += [f"{name}: cannot be built: {one.error}" for name, one in planned.items() if one.error]
     _show_lengths(planned, subject, subject.detector, device, report)
     _show_memory(planned, device, report)
@@ -87,22 +99,27 @@ def _plan(
     qat: QatImages | None,
     teacher: OpenVocabularyDetector,
     device: torch.device,
+    budget: TimeBudget,
 ) -> _Planned:
     assert subject.detector is not None
+    started = perf_counter()
     is_teacher = isinstance(spec, TeacherSpec)
     window = (0.0, 1.0) if isinstance(spec, TeacherSpec) else spec.data_window
     length = length_of(spec.optimization, spec.loader.batch_size, None if is_teacher else qat, window)
     passes_g = macs_g(subject.detector, spec.loader.image_size_px, spec.loader.num_prompts)
-    measures = device.type == "cuda" or passes_g * length.images_per_step <= MEASURED_MACS_G
+    batches = spec.optimization.accumulation_steps
+    num_timed = budget.images(device, passes_g, spec.loader.batch_size, batches)
     try:
         if isinstance(spec, TeacherSpec):
             task = supervised_task(teacher.to(device))
         else:
             assert subject.quantization is not None
             task = build_task(teacher.to(device), spec, subject.quantization, device)
-        trial = try_stage(task, spec.loader, spec.optimization, device, measures)
+        trial = try_stage(task, spec.loader, spec.optimization, device, num_timed)
     except (ValueError, RuntimeError) as error:  # RuntimeError: torch's own, such as no memory left
         return _Planned(spec, length, None, str(error).splitlines()[0])
+    if num_timed:
+        budget.spent(perf_counter() - started)
     return _Planned(spec, length, trial)
 
 
@@ -113,11 +130,12 @@ def _show_lengths(
     device: torch.device,
     report: DryRunReport,
 ) -> None:
+    timed = next((one for one in planned.values() if math.isfinite(one.seconds_per_image)), None)
     hours: dict[str, float | None] = {}
     bases: set[str] = set()
     rows = []
     for name, one in planned.items():
-        per_image, basis = _seconds_per_image(one, subject, row)
+        per_image, basis = _seconds_per_image(one, timed, subject, row)
         seen = one.length.images_seen
         hours[name] = seen * per_image / 3600 if seen and per_image else None
         bases.add(basis)
@@ -146,21 +164,32 @@ def _show_lengths(
         "--images-per-second",
         "given": f"given: {subject.images_per_second} images per second of plain QAT on one GPU, "
         "1.18 times the time with distillation",
-        "measured": "measured: one step of the real size on made-up images on this machine, without reading images",
+        "measured": "measured: a step on made-up images of the real size on this machine, on part of a batch where "
+        "a whole one takes long; without reading images",
+        "compared": "compared: the measured stage's time, by how long a small step of both takes",
     }
     report.notes += [meanings[basis] for basis in sorted(bases & meanings.keys())]
     if any(one.length.steps is None for one in planned.values()):
         report.notes.append("Steps are unknown where the number of images is: make or give the data first")
 
 
-def _seconds_per_image(one: _Planned, subject: DryRunSubject, row: NamedBuilderSpec) -> tuple[float | None, str]:
+def _seconds_per_image(
+    one: _Planned, timed: _Planned | None, subject: DryRunSubject, row: NamedBuilderSpec
+) -> tuple[float | None, str]:
+    """And what it is known from. timed: a stage of which a step of the real size was timed."""
     if subject.images_per_second and isinstance(one.spec, QatStageSpec):
         return given_seconds_per_image(subject.images_per_second, one.spec), "given"
-    if one.trial is not None and math.isfinite(one.trial.seconds):
-        return one.trial.seconds / one.length.images_per_step, "measured"
+    if math.isfinite(one.seconds_per_image):
+        return one.seconds_per_image, "measured"
+    if one.trial is not None and timed is not None and timed.trial is not None and _has_same_size(one, timed):
+        return timed.seconds_per_image * one.trial.small_seconds / timed.trial.small_seconds, "compared"
     if isinstance(one.spec, QatStageSpec):
         return paper_seconds_per_image(row, one.spec), "paper"
     return None, "-"
+
+
+def _has_same_size(one: _Planned, other: _Planned) -> bool:
+    return one.spec.loader.image_size_px == other.spec.loader.image_size_px
 
 
 def _text(hours: float | None) -> str:

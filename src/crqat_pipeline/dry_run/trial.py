@@ -26,6 +26,8 @@ from crqat_pipeline.training.spec import OptimizationSpec
 from crqat_pipeline.training.task import DistillationTask, SupervisedTask, TrainingTask
 
 TRIAL_SIZES_PX = (64, 96)
+SLOW_S = 4.0
+"""A step that takes so long is timed once: what a first one does besides is small beside it."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,15 @@ class Trial:
     """weight_bytes: student, teacher and averages. training_bytes: gradients and optimizer moments.
 
     activation_bytes: what one batch of the real size keeps for the backward pass. losses: of the made-up batch.
+    small_seconds: of a step on one small image. seconds_per_image: of the real size; NaN where none was timed.
     """
 
     weight_bytes: int
     training_bytes: int
     activation_bytes: float
     losses: dict[str, float]
-    seconds: float
+    small_seconds: float
+    seconds_per_image: float
 
 
 def made_up_batch(num_images: int, size_px: int, num_prompts: int, dim: int, device: torch.device) -> DetectionBatch:
@@ -82,9 +86,12 @@ def try_stage(
     loader: LoaderSpec,
     optimization: OptimizationSpec,
     device: torch.device,
-    measure_full_step: bool,
+    timed_images: int,
 ) -> Trial:
-    """One optimizer step on small made-up images; with measure_full_step another one at the real size, timed."""
+    """One optimizer step on a small made-up image; then one on `timed_images` of the real size, timed, unless 0.
+
+    Where they are a whole batch, the step accumulates as many batches as a real one.
+    """
     detector = task.detector
     precision = optimization.autocast
     kept = [_kept_bytes(task, size, loader.num_prompts, precision, device) for size in TRIAL_SIZES_PX]
@@ -92,20 +99,28 @@ def try_stage(
     per_pixel = max(0.0, (kept[1] - kept[0]) / (pixels[1] - pixels[0]))
     constant = max(0.0, kept[0] - per_pixel * pixels[0])
     activation_bytes = constant + per_pixel * loader.image_size_px**2 * loader.batch_size
-    tried, size = (loader.batch_size, loader.image_size_px) if measure_full_step else (1, TRIAL_SIZES_PX[1])
-    num_batches = optimization.accumulation_steps if measure_full_step else 1
-    batch = made_up_batch(tried, size, loader.num_prompts, detector.embedding_dim, device)
     optimizer = build_optimizer(detector, optimization, quantizer_parameters(detector))
-    losses, seconds = dict[str, float](), math.nan
-    for _ in range(2 if measure_full_step else 1):  # the first one also makes buffers and compiles
+
+    def timed(num_images: int, size_px: int, num_batches: int) -> tuple[dict[str, float], float]:
+        batch = made_up_batch(num_images, size_px, loader.num_prompts, detector.embedding_dim, device)
         started = perf_counter()
         losses = _step(task, batch, optimizer, optimization, num_batches)
-        seconds = perf_counter() - started
+        return losses, perf_counter() - started
+
+    losses, small_seconds = timed(1, TRIAL_SIZES_PX[1], 1)
+    seconds_per_image = math.nan
+    if timed_images:
+        num_batches = optimization.accumulation_steps if timed_images == loader.batch_size else 1
+        for _ in range(2):  # the first one also makes buffers and compiles
+            losses, seconds = timed(timed_images, loader.image_size_px, num_batches)
+            seconds_per_image = seconds / (timed_images * num_batches)
+            if seconds > SLOW_S:
+                break
     trained = sum(value.numel() * 4 for value in detector.parameters() if value.requires_grad)
     weights = sum(value.numel() * value.element_size() for value in detector.state_dict().values())
     teacher = getattr(task, "teacher", None)
     copies = 1 + (optimization.ema_decay is not None) + (teacher is not None)
-    return Trial(weights * copies, 3 * trained, activation_bytes, losses, seconds if measure_full_step else math.nan)
+    return Trial(weights * copies, 3 * trained, activation_bytes, losses, small_seconds, seconds_per_image)
 
 
 def _step(

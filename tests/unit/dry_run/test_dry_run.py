@@ -113,6 +113,21 @@ def test_the_embedded_benchmark_is_counted_built_and_ready(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_steps_too_long_to_be_timed_whole_are_timed_in_part_where_there_is_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("crqat_pipeline.dry_run.time_budget.WHOLE_STEP_MACS_G", 0.0)
+    stages = {"first": stage(num_steps=4, num_epochs=None), "second": stage(num_steps=4, num_epochs=None)}
+    told = [examine(subject(tmp_path, stages=stages), seconds) for seconds in (0.0, 600.0)]
+    assert [{one["speed"] for one in cells(report, "Training stages").values()} for report in told] == [
+        {"paper", ""},
+        {"measured", ""},
+    ]
+    after = "crqat_pipeline.dry_run.time_budget.TimeBudget.spent"
+    monkeypatch.setattr(after, lambda budget, seconds: setattr(budget, "seconds", 0.0))
+    scaled = cells(examine(subject(tmp_path, stages=stages), 600.0), "Training stages")
+    assert [scaled[name]["speed"] for name in stages] == ["measured", "compared"]
+    assert float(scaled["second"]["CPU-hours"]) >= 0
+
+
 def test_published_files_are_counted_by_source(tmp_path):
     _, split = mixture(write_datasets(tmp_path / "datasets"))
     report = examine(subject(tmp_path, splits={"qat": split}, stages={"stage2": stage()}))
