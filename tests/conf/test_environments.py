@@ -168,6 +168,7 @@ def test_paper_scale_is_the_recipe_of_the_paper(project, env):
 
 
 def test_the_paper_scale_of_omdet_turbo_is_the_same_recipe_on_another_detector(project):
+    pytest.importorskip("transformers", reason="needs the extra omdet")
     omdet, yolo = (load_catalog(project, env) for env in ("omdet_turbo_tiny", "yolo_world_l"))
     assert (omdet.load("params:detector").name, omdet.load("params:detector").options) == ("omdet_turbo_tiny", {})
     assert omdet.load("params:teacher").weights == "hf://omlab/omdet-turbo-swin-tiny-hf/model.safetensors"
