@@ -9,14 +9,14 @@ from time import perf_counter
 import torch
 
 WHOLE_STEP_MACS_G = 300.0
-"""A whole step of at most so many 10^9 multiply-accumulates (forward) is timed on a CPU; on a GPU every step is."""
+"""Without a budget, a step of at most so many 10^9 multiply-accumulates (forward) is timed on a CPU; on a GPU any is."""
 PART_MACS_G = 60.0
-"""Of a longer one, as many images as take so many."""
+"""Within a budget, as many images of a step as take so many."""
 
 
 @dataclass
 class TimeBudget:
-    """seconds: of all stages together, for steps that are too long to be timed whole; 0: these are not timed."""
+    """seconds: of all stages together; 0: short steps are timed whole, and long ones are not."""
 
     seconds: float = 0.0
     _started: float = field(default_factory=perf_counter)
@@ -24,7 +24,8 @@ class TimeBudget:
 
     def images(self, device: torch.device, macs_g: float, batch_size: int, accumulation_steps: int) -> int:
         """Of one timed step; macs_g: of one image, forward. 0 where there is no time for it."""
-        if device.type == "cuda" or macs_g * batch_size * accumulation_steps <= WHOLE_STEP_MACS_G:
+        limit_g = PART_MACS_G if self.seconds else WHOLE_STEP_MACS_G
+        if device.type == "cuda" or macs_g * batch_size * accumulation_steps <= limit_g:
             return batch_size
         if perf_counter() - self._started + self._longest > self.seconds:
             return 0

@@ -114,7 +114,8 @@ def test_the_embedded_benchmark_is_counted_built_and_ready(tmp_path):
 
 
 def test_steps_too_long_to_be_timed_whole_are_timed_in_part_where_there_is_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("crqat_pipeline.dry_run.time_budget.WHOLE_STEP_MACS_G", 0.0)
+    for limit in ("WHOLE_STEP_MACS_G", "PART_MACS_G"):
+        monkeypatch.setattr(f"crqat_pipeline.dry_run.time_budget.{limit}", 0.0)
     stages = {"first": stage(num_steps=4, num_epochs=None), "second": stage(num_steps=4, num_epochs=None)}
     told = [examine(subject(tmp_path, stages=stages), seconds) for seconds in (0.0, 600.0)]
     assert [{one["speed"] for one in cells(report, "Training stages").values()} for report in told] == [
