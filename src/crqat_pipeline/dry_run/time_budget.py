@@ -9,7 +9,7 @@ from time import perf_counter
 import torch
 
 WHOLE_STEP_MACS_G = 300.0
-"""Without a budget, a step of at most so many 10^9 multiply-accumulates (forward) is timed on a CPU; on a GPU any is."""
+"""Without a budget, a step of at most so many 10^9 multiply-accumulates (forward) is timed on a CPU; any on a GPU."""
 PART_MACS_G = 60.0
 """Within a budget, as many images of a step as take so many."""
 
