@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from crqat_pipeline.cli import litert_form, vendor_form
+from crqat_pipeline.cli import litert_form, vendor_form, web_form
+from crqat_pipeline.cli.export_request import ExportRequest
 from crqat_pipeline.cli.litert_form import LITERT, SUFFIX
 from crqat_pipeline.cli.vendor_form import VENDOR
+from crqat_pipeline.cli.web_form import WEB
 from crqat_pipeline.runtime.command_line import FiniteRange, refused
 from crqat_pipeline.runtime.sides import Sides
 
-if TYPE_CHECKING:
-    from crqat_pipeline.recipes.exportable import ExportableModel
-
-AUTOMATIC, WEB = "auto", "web"
+AUTOMATIC = "auto"
 FORMS = (AUTOMATIC, "fast", "spec", "openvino", "tensorrt", "fp32")
 SUFFIXES: Mapping[str, str | None] = MappingProxyType({WEB: None, VENDOR: None, LITERT: SUFFIX})
 """Forms that are no ONNX files: the suffix of what they write, None for a folder."""
 CALIBRATION_IMAGES = 64
-WEB_THRESHOLD = 0.3
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -116,37 +114,29 @@ def command(model: Path, out: Path, form: str, images: Path | None, num_images: 
             opened = with_integer_outputs(opened, folder_images(calibrating, CALIBRATION_IMAGES), size_px)
             click.echo(f"pre-activations calibrated on {calibrating}: one rounding per layer more, about 0.1 AP less")
         write = WRITERS.get(form, _write_graph)
-        write(opened, [model], out, {**wishes, "form": form, "size_px": size_px}, images, num_images)
+        write(ExportRequest(opened, model, out, form, size_px, images, num_images, wishes))
     except (ValueError, OSError) as error:
         raise refused(error) from error
     if images is None:
         click.echo("compared on drawn scenes; give --images FOLDER to compare on images of your own")
 
 
-def _write_graph(
-    opened: ExportableModel,
-    sources: list[Path],
-    out: Path,
-    wishes: Mapping[str, Any],
-    images: Path | None,
-    num_images: int,
-) -> None:
+def _write_graph(request: ExportRequest) -> None:
     from crqat_pipeline.export.onnx import OnnxSpec
     from crqat_pipeline.export.onnx.form_table import FORMS as ROWS
     from crqat_pipeline.inference.saturation import self_test
-    from crqat_pipeline.recipes.file_export import export_file, proof_images
+    from crqat_pipeline.recipes.file_export import export_file
     from crqat_pipeline.runtime.atomic import check_writable
 
-    check_writable(out, sources)
-    size_px = wishes["size_px"]
-    sides = (size_px, size_px) if isinstance(size_px, int) else size_px
-    is_fixed = wishes["static"] or not isinstance(size_px, int)
+    wishes = request.options
+    check_writable(request.out, [request.source])
+    is_fixed = wishes["static"] or not isinstance(request.image_size_px, int)
     spec = OnnxSpec.model_validate(
         {
-            "form": wishes["form"],
+            "form": request.form,
             "opset": wishes["opset"],
             "batch_size": wishes["batch"] or (1 if wishes["static"] else None),
-            "image_size_px": sides if is_fixed else None,
+            "image_size_px": request.sides_px if is_fixed else None,
             "has_fixed_vocabulary": wishes["fixed_vocabulary"],
             "has_embeddings": not wishes["no_embeddings"],
             "score_threshold": 0.001 if wishes["threshold"] is None else wishes["threshold"],
@@ -154,49 +144,17 @@ def _write_graph(
             "top_regions": wishes["top"],
         }
     )
-    written = export_file(opened, out, spec, proof_images(images, size_px, num_images), size_px)
+    written = export_file(request.opened, request.out, spec, request.proof_images(), request.image_size_px)
     file, parity = written.file, written.parity
-    click.echo(f"wrote {out}: form {file.form}, {file.file_bytes / 2**20:.2f} MB, sha256 {file.sha256[:16]}…")
+    click.echo(f"wrote {request.out}: form {file.form}, {file.file_bytes / 2**20:.2f} MB, sha256 {file.sha256[:16]}…")
     click.echo(f"made for {ROWS[file.form].purpose}")
-    if opened.text_bank is None:
+    if request.opened.text_bank is None:
         click.echo("the model came without prompts: compared with random embeddings, none are stored")
     click.echo(str(parity))
     click.echo(self_test(file.num_wide_layers))
 
 
-def _write_folder(
-    opened: ExportableModel,
-    sources: list[Path],
-    out: Path,
-    wishes: Mapping[str, Any],
-    images: Path | None,
-    num_images: int,
-) -> None:
-    from crqat_pipeline.recipes.file_export import proof_images
-    from crqat_pipeline.recipes.web_export import export_web
-
-    decided = ("fixed_vocabulary", "static", "batch", "opset", "nms", "top", "no_embeddings")
-    given = [f"--{name.replace('_', '-')}" for name in decided if wishes[name]]
-    if given:
-        raise ValueError(f"The form web decides on its graph by itself; got {', '.join(given)}. Leave it out.")
-    size_px = wishes["size_px"]
-    folder, parity = export_web(
-        opened,
-        out,
-        proof_images(images, size_px, num_images),
-        size_px,
-        runtime_folder=wishes["runtime"],
-        has_webgpu=not wishes["no_webgpu"],
-        score_threshold=WEB_THRESHOLD if wishes["threshold"] is None else wishes["threshold"],
-    )
-    megabytes = (folder.total_bytes / 2**20, folder.download_bytes / 2**20)
-    click.echo(f"wrote {out}: {megabytes[0]:.1f} MB, of which a visitor on a CPU fetches {megabytes[1]:.1f} MB")
-    click.echo(f"look at it: python -m http.server --directory {out} --bind 127.0.0.1 8000, then http://localhost:8000")
-    click.echo("put it on any static host with https; camera and threads need https or localhost")
-    click.echo(str(parity))
-
-
-Writer = Callable[["ExportableModel", list[Path], Path, Mapping[str, Any], "Path | None", int], None]
+Writer = Callable[[ExportRequest], None]
 WRITERS: Mapping[str, Writer] = MappingProxyType(
-    {WEB: _write_folder, VENDOR: vendor_form.write, LITERT: litert_form.write}
+    {WEB: web_form.write, VENDOR: vendor_form.write, LITERT: litert_form.write}
 )
