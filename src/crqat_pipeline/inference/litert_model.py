@@ -12,14 +12,11 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.detectors.common.selection import SelectionSpec, select_detections
-from crqat_pipeline.export.litert.runtime import image_sides, metadata_of, open_litert, require_litert
+from crqat_pipeline.export.litert.runtime import IDENTIFIER, image_sides, metadata_of, open_litert, require_litert
 from crqat_pipeline.inference.onnx_model import to_logits
 from crqat_pipeline.inference.runnable import ModelFacts, check_answer
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, parse_onnx_facts, verify
 from crqat_pipeline.structures.output import Detections
-
-IDENTIFIER_PLACE = slice(4, 8)
-IDENTIFIER = b"TFL3"
 
 
 class LitertModel:
@@ -29,7 +26,7 @@ class LitertModel:
         """Raises ValueError for a missing extra, and a file that does not open or that this project did not export."""
         require_litert()
         content = path.read_bytes()
-        if content[IDENTIFIER_PLACE] != IDENTIFIER:
+        if content[4:8] != IDENTIFIER:
             raise ValueError(f"{path} is not a LiteRT file. Copy or export it again.")
         facts = parse_onnx_facts(metadata_of(content, METADATA_KEY), path)
         verify(content, facts, path)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from crqat_pipeline.export.litert.runtime import IDENTIFIER
 from crqat_pipeline.export.onnx.code_grid import CodeGrid
 
-IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
 BYTE_OFFSET = 128
 """Codes of a grid start at 0, those of the file at -128."""
@@ -58,7 +58,7 @@ class FlatModel:
     def tensor(self, name: str, shape: Sequence[int], grid: CodeGrid | None = None) -> int:
         """A computed tensor: float32, or int8 codes of a grid."""
         kind = self._schema.TensorType.FLOAT32 if grid is None else self._schema.TensorType.INT8
-        quantization = None if grid is None else self._steps([grid.scale], [grid.zero_point - BYTE_OFFSET], 0)
+        quantization = None if grid is None else self._steps([grid.scale], [grid.zero_point - BYTE_OFFSET])
         index = self._add(name, shape, kind, 0, quantization)
         if grid is not None:
             self._grids[index] = grid
@@ -77,7 +77,7 @@ class FlatModel:
         buffer = self._schema.BufferT()
         buffer.data = data
         self._buffers.append(buffer)
-        steps = None if scales is None else self._steps(scales, np.zeros(len(scales)), 0)
+        steps = None if scales is None else self._steps(scales, np.zeros(len(scales)))
         self._constants[key] = self._add(name, values.shape, kind, len(self._buffers) - 1, steps)
         return self._constants[key]
 
@@ -136,11 +136,10 @@ class FlatModel:
         self._tensors.append(made)
         return len(self._tensors) - 1
 
-    def _steps(self, scales: Any, zero_points: Any, axis: int) -> Any:
+    def _steps(self, scales: Any, zero_points: Any) -> Any:
         made = self._schema.QuantizationParametersT()
         made.scale = np.asarray(scales, np.float32)
         made.zeroPoint = np.asarray(zero_points, np.int64)
-        made.quantizedDimension = axis
         return made
 
     def _code(self, kind: str, version: int) -> Any:

@@ -138,7 +138,7 @@ def late(translation: Translation, node: NodeProto) -> None:
 
 
 def concat(translation: Translation, node: NodeProto, parts: Sequence[Value], grid: CodeGrid | None) -> Value:
-    is_last = parts[0].is_last or any(part.is_last for part in parts)
+    is_last = any(part.is_last for part in parts)
     tensors = [translation.with_channels(part, last=is_last).tensor for part in parts]
     axis = _axis(attributes(node)["axis"], _rank(translation, node), is_last)
     made = translation.file.tensor(node.output[0], _shape(translation, node.output[0], is_last), grid)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
 PACKAGE = "ai_edge_litert"
 SIGNATURE = "serving_default"
+IDENTIFIER = b"TFL3"
+"""Bytes 4 to 8 of every file."""
 
 Run = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 
@@ -25,7 +26,14 @@ def require_litert() -> None:
 
 def open_litert(content: bytes, num_threads: int = 1) -> Run:
     """From images (B, 3, H, W) to outputs by name. Raises ValueError for content that the interpreter refuses."""
-    interpreter = _interpreter(content, num_threads)
+    require_litert()
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=num_threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"LiteRT does not open this file: {error}. Copy or export it again.") from error
     runner = interpreter.get_signature_runner(SIGNATURE)
 
     def run(images_B3HW: np.ndarray) -> Mapping[str, np.ndarray]:
@@ -49,17 +57,8 @@ def metadata_of(content: bytes, key: str) -> str | None:
 
 def image_sides(content: bytes) -> tuple[int, int, int]:
     """Images per call, height and width of a file's input."""
-    shape = _interpreter(content, 1).get_input_details()[0]["shape"]
-    return int(shape[0]), int(shape[1]), int(shape[2])
+    from ai_edge_litert import schema_py_generated as schema
 
-
-def _interpreter(content: bytes, num_threads: int) -> Any:
-    require_litert()
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter = Interpreter(model_content=content, num_threads=num_threads)
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ValueError(f"LiteRT does not open this file: {error}. Copy or export it again.") from error
-    return interpreter
+    graph = schema.Model.GetRootAs(content, 0).Subgraphs(0)
+    images = graph.Tensors(graph.Inputs(0))
+    return images.Shape(0), images.Shape(1), images.Shape(2)
