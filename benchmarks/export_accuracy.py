@@ -1,6 +1,6 @@
 """AP of a packed student and of every ONNX form of it, on one annotation file, in one run.
 
-    python benchmarks/export_accuracy.py data/07_model_output/crqat.int4.safetensors \\
+    python -m benchmarks.export_accuracy data/07_model_output/crqat.int4.safetensors \\
         --annotations data/01_raw/annotations/val.json --images data/01_raw/images/val \\
         --calibration data/01_raw/images/qat --image-size 128
 
@@ -10,17 +10,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.file_accuracy import print_rows, read_truth, score
 
 from crqat_pipeline.detectors import OpenVocabularyDetector
-from crqat_pipeline.evaluation.evaluator import evaluate
 from crqat_pipeline.export.bias_alignment import align_biases
 from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
 from crqat_pipeline.export.parity import check_codes
@@ -28,7 +25,6 @@ from crqat_pipeline.export.pre_activation import with_pre_activation
 from crqat_pipeline.inference import Predictor
 from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.model_files.packed import PackedModel, read_packed
-from crqat_pipeline.runtime.progress import progress
 
 NUM_CALIBRATION_IMAGES = 64
 NUM_PARITY_IMAGES = 4
@@ -43,24 +39,6 @@ def images_of(folder: Path, predictor: Predictor, count: int) -> torch.Tensor:
     squares = [letterbox(open_image(file), predictor.image_size_px)[0] for file in files]
     pixels = np.stack([np.asarray(square).transpose(2, 0, 1) for square in squares])
     return torch.from_numpy(pixels).float().div_(255)
-
-
-def score(predictor: Predictor, truth: dict[str, Any], folder: Path, label: str) -> tuple[float, float, float]:
-    """AP, AP50 and milliseconds per image (everything included)."""
-    ids = [category["id"] for category in sorted(truth["categories"], key=lambda category: category["id"])]
-    records = []
-    start = time.perf_counter()
-    for image in progress(truth["images"], label, unit="image"):
-        (found,) = predictor.predict([folder / image["file_name"]], None, None, 0.001, 300)
-        for (left, top, right, bottom), value, column in zip(
-            found.boxes_M4.tolist(), found.scores_M.tolist(), found.labels_M.tolist(), strict=True
-        ):
-            if right > left and bottom > top:
-                box = [left, top, right - left, bottom - top]
-                records.append({"image_id": image["id"], "category_id": ids[column], "bbox": box, "score": value})
-    seconds = time.perf_counter() - start
-    metrics = evaluate(truth, records, "coco").metrics
-    return metrics["AP"], metrics["AP50"], 1000 * seconds / len(truth["images"])
 
 
 def students(packed: PackedModel, calibration: torch.Tensor) -> tuple[OpenVocabularyDetector, OpenVocabularyDetector]:
@@ -91,11 +69,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=640)
     parser.add_argument("--limit", type=int, help="images to score")
     arguments = parser.parse_args()
-    truth = json.loads(arguments.annotations.read_text())
-    if arguments.limit:
-        truth["images"] = truth["images"][: arguments.limit]
-        kept = {image["id"] for image in truth["images"]}
-        truth["annotations"] = [entry for entry in truth["annotations"] if entry["image_id"] in kept]
+    truth = read_truth(arguments.annotations, arguments.limit)
     packed = read_packed(arguments.model)
     assert packed.text_bank is not None
     predictor = Predictor.load(packed, image_size_px=arguments.image_size)
@@ -113,9 +87,7 @@ def main() -> None:
             print(check_codes(path, detector, sample, packed.text_bank.embeddings_KD, runtime))
             graph = Predictor(OnnxModel(path, runtime, num_threads=1), image_size_px=arguments.image_size)
             rows.append((label, score(graph, truth, arguments.images, label)))
-    print(f"{'':<24}{'AP':>8}{'AP50':>8}{'ms/image':>10}")
-    for label, (ap, ap50, milliseconds) in rows:
-        print(f"{label:<24}{100 * ap:>8.2f}{100 * ap50:>8.2f}{milliseconds:>10.1f}")
+    print_rows(rows)
 
 
 if __name__ == "__main__":
