@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-ROWS = ("full precision", "auto", "eager", "compiled", "native", "composite", "brevitas")
+ROWS = ("full precision", "auto", "triton", "eager", "compiled", "native", "composite", "brevitas")
 BASELINE = "full precision"
 PARTS = ("backbone", "neck", "head")
 WARM_UP_STEPS = 3

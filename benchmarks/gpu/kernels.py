@@ -4,7 +4,7 @@
 
 Values lie off the ties between two codes, where kernels may round differently. An error is the largest difference of y,
 dx, the step's and the zero point's gradient, relative to the largest value of each. A row that a kernel does not offer
-says so. A kernel of C code is left out on CUDA.
+says so. A kernel of C code is left out on CUDA; `TRITON_INTERPRET=1` runs that of Triton on a CPU.
 
 Shape letters: G steps of a tensor.
 """
@@ -35,12 +35,15 @@ CASES = {
 }
 """Name -> shape, axis of the steps, memory format (of tensors with four axes)."""
 
+PARAMETRIZATIONS = {"plain": False, "log": True}
+"""How a step is stored: itself, or its logarithm."""
+
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 BOUNDS = {"fp32": 1e-5, "bf16": 2e-2}
 """Largest error of a kernel that is right, relative to the largest value: rounding of the type."""
 
 
-def compare(kernel: str, case: str, type_name: str, device: str) -> float | str:
+def compare(kernel: str, case: str, type_name: str, stored: str, device: str) -> float | str:
     """Largest error of y, dx, dstep and dzero; a text where the kernel does not offer it."""
     shape, axis, memory_format = CASES[case]
     dtype = TYPES[type_name]
@@ -50,11 +53,13 @@ def compare(kernel: str, case: str, type_name: str, device: str) -> float | str:
     zero_G = torch.randint(2, 12, (groups,), generator=generator).float()
     x = off_ties(torch.randn(shape, generator=generator), scale_G, axis, dtype)
     gradient = torch.randn(shape, generator=generator).to(dtype)
-    settings = KernelSettings(0, 15, axis, is_log=False, mask="rounded", step_gradient="lsq", gradient_scale="none")
-    exact = answers(fake_quantize_eager, x.double(), scale_G.double(), zero_G.double(), gradient.double(), settings)
+    is_log = PARAMETRIZATIONS[stored]
+    step_G = scale_G.log() if is_log else scale_G
+    settings = KernelSettings(0, 15, axis, is_log=is_log, mask="rounded", step_gradient="lsq", gradient_scale="none")
+    exact = answers(fake_quantize_eager, x.double(), step_G.double(), zero_G.double(), gradient.double(), settings)
     here = x.to(device, memory_format=memory_format if x.ndim == 4 else torch.preserve_format)
     try:
-        got = answers(KERNELS[kernel], here, scale_G.to(device), zero_G.to(device), gradient.to(device), settings)
+        got = answers(KERNELS[kernel], here, step_G.to(device), zero_G.to(device), gradient.to(device), settings)
     except (ValueError, RuntimeError, NotImplementedError) as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0][:80]}"
     return max(relative_error(one, other) for one, other in zip(got, exact, strict=True))
@@ -88,14 +93,15 @@ def main() -> None:
     options = parser.parse_args()
     kernels = [name for name in options.kernels if not (name == "fused" and options.device == "cuda")]  # C code
     errors = {
-        f"{kernel}, {type_name}, {case}": compare(kernel, case, type_name, options.device)
+        f"{kernel}, {type_name}, {case}, {stored}": compare(kernel, case, type_name, stored, options.device)
         for kernel in kernels
         for type_name in TYPES
         for case in CASES
+        for stored in PARAMETRIZATIONS
         if not (kernel == "fused" and type_name != "fp32")
     }
     for name, error in errors.items():
-        print(f"{name:<48}{error if isinstance(error, str) else f'{error:.1e}'}")
+        print(f"{name:<56}{error if isinstance(error, str) else f'{error:.1e}'}")
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump({"errors": errors, "bounds": BOUNDS}, file, indent=2)

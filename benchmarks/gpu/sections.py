@@ -67,7 +67,11 @@ def step_rows(figures: Mapping[str, Any]) -> Iterator[Row]:
     clock = "wall_s" if options["device"] == "cuda" else "cpu_s"
     size = f"{options['detector']}, {options['image_size']} px, batch {options['batch']}"
     base = results["full precision"]
-    own = {name: one[clock] / base[clock] for name, one in results.items() if name in ("auto", "eager", "compiled")}
+    own = {
+        name: one[clock] / base[clock]
+        for name, one in results.items()
+        if name in ("auto", "triton", "eager", "compiled")
+    }
     for name, one in results.items():
         text = f"{1000 * one[clock]:.1f} ms, {one[clock] / base[clock]:.2f} ×; {one['peak_mb']:.0f} MB"
         is_best = bool(own) and name == min(own, key=own.__getitem__)
@@ -109,7 +113,8 @@ def job_rows(figures: Mapping[str, Any]) -> Iterator[Row]:
 
 STEP = BENCHMARKS / "quantizer_speed.py"
 TOY = ("--detector", "yolo_world_open_shapes", "--image-size", "64", "--batch", "2", "--prompts", "4", "--steps", "2")
-OWN_ROWS = ("--rows", "full precision", "eager", "compiled", "native", "brevitas")
+OWN_KERNELS = ("auto", "triton", "eager", "compiled")
+OWN_ROWS = ("--rows", "full precision", "triton", "eager", "compiled", "native", "brevitas")
 SMALL_ROWS = ("--rows", "full precision", "auto")
 
 SECTIONS = (
@@ -141,7 +146,7 @@ SECTIONS = (
             "--steps",
             "20",
             "--autocast",
-            *OWN_ROWS[:4],
+            *OWN_ROWS[:5],
         ),
         (*TOY, "--autocast", *SMALL_ROWS),
         step_rows,
@@ -150,7 +155,7 @@ SECTIONS = (
     Section(
         "step of L, batch 16",
         STEP,
-        ("--detector", "yolo_world_l", "--image-size", "640", "--batch", "16", "--steps", "10", *OWN_ROWS[:4]),
+        ("--detector", "yolo_world_l", "--image-size", "640", "--batch", "16", "--steps", "10", *OWN_ROWS[:5]),
         (*TOY, *SMALL_ROWS),
         step_rows,
         240,
@@ -160,7 +165,7 @@ SECTIONS = (
         STEP,
         (
             *("--detector", "yolo_world_l", "--image-size", "640", "--batch", "48", "--steps", "5", "--autocast"),
-            *("--rows", "full precision", "compiled"),
+            *("--rows", "full precision", "triton"),
         ),
         (*TOY, "--autocast", *SMALL_ROWS),
         step_rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -39,8 +40,24 @@ def test_the_file_says_which_device_and_has_every_figure(checked):
     assert content["device"]["torch"]
     assert set(content["sections"]) == {"kernels", "ddp"}
     errors = content["sections"]["kernels"]["figures"]["errors"]
-    assert {name.rsplit(", ", 1)[1] for name in errors} >= {"odd shape", "channels_last", "empty"}
+    assert {name.split(", ")[2] for name in errors} >= {"odd shape", "channels_last", "empty"}
     assert content["sections"]["ddp"]["figures"]["largest_difference"] <= 1e-4
+
+
+def test_the_kernel_of_a_gpu_is_right_in_an_interpreter(project, tmp_path):
+    pytest.importorskip("triton", reason="comes with the CUDA builds of PyTorch")
+    out = tmp_path / "errors.json"
+    command = [sys.executable, "benchmarks/gpu/kernels.py", "--kernels", "triton", "--json", str(out)]
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    content = json.loads(out.read_text())
+    assert len(content["errors"]) == 32
+    for name, error in content["errors"].items():
+        assert not isinstance(error, str), f"{name}: {error}"
+        assert error <= content["bounds"][name.split(", ")[1]], name
 
 
 @pytest.fixture

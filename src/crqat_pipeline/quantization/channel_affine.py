@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 PROBE = 2.0**90
+VANISHING = 1e-30
+"""An eps that 1 + eps rounds off: some releases of PyTorch refuse a BatchNorm with eps 0."""
 
 
 class ChannelAffine(NamedTuple):
@@ -41,10 +43,10 @@ def affine_of(batch_norm: nn.BatchNorm2d) -> ChannelAffine:
 
 @torch.no_grad()
 def store_affine(batch_norm: nn.BatchNorm2d, affine: ChannelAffine) -> None:
-    """Make the BatchNorm compute exactly x * gain + shift: mean 0, variance 1, eps 0."""
+    """Make the BatchNorm compute exactly x * gain + shift: mean 0, variance 1, an eps that vanishes."""
     assert batch_norm.running_mean is not None
     assert batch_norm.running_var is not None
-    batch_norm.eps = 0.0
+    batch_norm.eps = VANISHING
     batch_norm.running_mean.zero_()
     batch_norm.running_var.fill_(1.0)
     batch_norm.weight.copy_(affine.gain_C)

@@ -102,7 +102,7 @@ def content_sha256(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> 
     """Over the header (without its own digest) and every tensor's name, dtype, shape and bytes, by name."""
     digest = hashlib.sha256(as_json({key: value for key, value in header.items() if key != DIGEST_KEY}).encode())
     for name in sorted(tensors):
-        tensor = tensors[name].detach().contiguous()
+        tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from crqat_pipeline.quantization.channel_affine import affine_of, store_affine
+from crqat_pipeline.quantization.channel_affine import VANISHING, affine_of, store_affine
 
 
 @pytest.mark.parametrize("shape", [(2, 7, 5, 5), (1, 64, 13, 9), (3, 33, 1, 1), (1, 1, 2, 3)])
@@ -27,7 +27,7 @@ def test_a_folded_batch_norm_is_equal_bit_for_bit(shape, is_channels_last):
 
 
 def test_gain_and_shift_by_hand():
-    norm = nn.BatchNorm2d(2, eps=0.0).eval()
+    norm = nn.BatchNorm2d(2, eps=VANISHING).eval()
     with torch.no_grad():
         norm.weight.copy_(torch.tensor([3.0, -1.0]))
         norm.bias.copy_(torch.tensor([0.5, 2.0]))

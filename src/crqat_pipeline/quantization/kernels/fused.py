@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from crqat_pipeline.quantization.kernels.blocked import held_on_grid
-from crqat_pipeline.quantization.kernels.eager import fake_quantize_eager
 from crqat_pipeline.quantization.kernels.empty import fake_quantize_nothing
 from crqat_pipeline.quantization.kernels.fused_library import load_fused
 from crqat_pipeline.quantization.kernels.layout import dense, laid_out_like
@@ -111,13 +110,6 @@ def fake_quantize_fused(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, 
         return fake_quantize_nothing(x, step_G, zero_point_G)
     result: Tensor = FusedFakeQuantize.apply(x, step_G, zero_point_G, settings)  # type: ignore[no-untyped-call]
     return result
-
-
-def fake_quantize_auto(x: Tensor, step_G: Tensor, zero_point_G: Tensor | None, settings: KernelSettings) -> Tensor:
-    """The fused kernel where it can run, else the eager one."""
-    if is_fusable(x, step_G) and not isinstance(load_fused(), str):
-        return fake_quantize_fused(x, step_G, zero_point_G, settings)
-    return fake_quantize_eager(x, step_G, zero_point_G, settings)
 
 
 def is_fusable(x: Tensor, step_G: Tensor) -> bool:

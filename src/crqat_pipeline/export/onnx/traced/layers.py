@@ -118,6 +118,15 @@ def _reduction(op: str) -> Operator:
     return write
 
 
+def _vector_norm(translation: Translation, node: fx.Node) -> Written:
+    """Of order 2, which some releases of PyTorch leave whole and others take apart."""
+    source, order, axes, keeps = with_defaults(node, None, 2, [], False)
+    if order != 2:
+        raise ValueError(f"Norms of order 2 are written only; got order {order}. Write it as powers and a sum.")
+    inputs = [translation.tensor(source), *([translation.graph.integers(*axes)] if axes else [])]  # type: ignore[misc]
+    return translation.graph.node("ReduceL2", *inputs, name=node.name, keepdims=int(bool(keeps)))
+
+
 def _mean_of_all(translation: Translation, node: fx.Node) -> Written:
     return translation.graph.node("ReduceMean", translation.tensor(node.args[0]), name=node.name, keepdims=0)
 
@@ -149,6 +158,7 @@ LAYERS: Mapping[Any, Operator] = MappingProxyType(
         aten.native_layer_norm.default: _layer_norm,
         aten._softmax.default: _softmax,
         aten.sum.dim_IntList: _reduction("ReduceSum"),
+        aten.linalg_vector_norm.default: _vector_norm,
         aten.mean.default: _mean_of_all,
         aten.mean.dim: _reduction("ReduceMean"),
         aten.amax.default: _reduction("ReduceMax"),
