@@ -32,7 +32,7 @@ export GOMP_SPINCOUNT ?= 10000
 .PHONY: help environment run photos repro test lint format docs clean mlflow-ui tracking-server gpu-check viz
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 environment: $(TEST_STAMP) ## make .venv with the pinned versions of everything
 

@@ -21,7 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "detect": ("crqat_pipeline.cli.detect", "Find what prompts name in images, with any form of a detector."),
     "embed": ("crqat_pipeline.cli.embed", "Words as a file of text embeddings."),
     "evaluate": ("crqat_pipeline.cli.evaluate", "Score a COCO results file by COCO or LVIS protocol."),
-    "export": ("crqat_pipeline.cli.export", "Write a packed file or checkpoint as ONNX, proved against it."),
+    "export": (
+        "crqat_pipeline.cli.export",
+        "A packed file or checkpoint as ONNX, LiteRT or web page, proved against it.",
+    ),
     "new": ("crqat_pipeline.cli.new", "An environment for photographs of your own, after looking at them."),
     "quantize": (
         "crqat_pipeline.cli.quantize",

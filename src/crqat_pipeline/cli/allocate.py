@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from crqat_pipeline.runtime.command_line import refused
+from crqat_pipeline.runtime.command_line import FiniteRange, refused
 
 MENUS = ("npu", "ort", "paper")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -16,8 +16,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--images", required=True, type=FOLDER, help="Photographs, without labels.")
 @click.option("--menu", type=click.Choice(MENUS), default="paper", show_default=True, help="What the device can run.")
-@click.option("--size-mb", type=float, default=None, help="Largest size [default: that of --bits everywhere].")
-@click.option("--bops-g", type=float, default=None, help="Most bit operations, 10^9 [default: those of --bits].")
+@click.option(
+    "--size-mb", type=FiniteRange(0, min_open=True), help="Largest size [default: that of --bits everywhere]."
+)
+@click.option(
+    "--bops-g", type=FiniteRange(0, min_open=True), help="Most bit operations, 10^9 [default: those of --bits]."
+)
 @click.option("--bits", default="4-4-8", show_default=True, help="Uniform widths that the result is compared with.")
 @click.option(
     "--prompts", type=click.IntRange(1), default=80, show_default=True, help="Prompts that the budget is for."

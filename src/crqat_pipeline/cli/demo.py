@@ -15,13 +15,23 @@ LOOPBACK = "127.0.0.1"
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("second_model", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--vocabulary-folder", type=click.Path(file_okay=False, path_type=Path), default=Path("data/05_model_input")
+    "--vocabulary-folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data/05_model_input"),
+    show_default=True,
+    help="Where named vocabularies are: words that the page knows beside the model's own.",
 )
-@click.option("--text-encoder", default=None, help="Row of TEXT_ENCODERS, or JSON with its name and options.")
-@click.option("--image-size", type=click.IntRange(1), default=None, help="Side of the input [default: the model's].")
+@click.option(
+    "--text-encoder", default=None, help="Name of a text encoder (open_clip, …), or JSON with its name and options."
+)
+@click.option(
+    "--image-size", type=click.IntRange(1), default=None, help="Side of the input in pixels [default: the model's]."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0: any free one.")
 @click.option("--host", default=LOOPBACK, show_default=True, help="Another address lets other machines see the page.")
-@click.option("--open-browser/--no-open-browser", default=True, show_default=True)
+@click.option(
+    "--open-browser/--no-open-browser", default=True, show_default=True, help="Open the page in the browser at once."
+)
 def command(
     model: Path,
     second_model: Path | None,
@@ -32,7 +42,7 @@ def command(
     host: str,
     open_browser: bool,
 ) -> None:
-    """Open a page to try MODEL, next to SECOND_MODEL if there is one."""
+    """Open a page to try MODEL, next to SECOND_MODEL if there is one: any file that crqat detect takes."""
     from crqat_pipeline.cli.detect import load_predictor
     from crqat_pipeline.inference.page import build_page, serve
 

@@ -38,11 +38,21 @@ VOCABULARY_FOLDER = Path("data/05_model_input")
     show_default=True,
     help="Where named vocabularies are (lvis_text_bank.safetensors is 'lvis').",
 )
-@click.option("--text-encoder", default=None, help="Row of TEXT_ENCODERS, or JSON with its name and options.")
-@click.option("--threshold", type=FiniteRange(0, 1, max_open=True), default=0.3, show_default=True)
+@click.option(
+    "--text-encoder", default=None, help="Name of a text encoder (open_clip, …), or JSON with its name and options."
+)
+@click.option(
+    "--threshold",
+    type=FiniteRange(0, 1, max_open=True),
+    default=0.3,
+    show_default=True,
+    help="Lowest score that counts as found.",
+)
 @click.option("--max-detections", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Per image.")
-@click.option("--image-size", type=Sides(), default=None, help="Of the input [default: the model's].")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda; ONNX models run on the CPU.")
+@click.option("--image-size", type=Sides(), default=None, help="Of the input in pixels [default: the model's].")
+@click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda; ONNX and LiteRT models run on the CPU."
+)
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Of a video, every n-th frame.")
 @click.option("--seconds", type=FiniteRange(0, min_open=True), help="Of a camera or stream [default: until Ctrl-C].")
 @click.option(
@@ -82,8 +92,8 @@ def command(
     annotations: Path | None,
     as_json: bool,
 ) -> None:
-    """Run MODEL (checkpoint, packed int4 or ONNX) on IMAGES: files, folders, videos, addresses of pictures (https://…),
-    cameras (camera:0) and streams (rtsp://…).
+    """Run MODEL (checkpoint, packed file, ONNX or LiteRT) on IMAGES: files, folders, videos, addresses of pictures
+    (https://…), cameras (camera:0) and streams (rtsp://…).
 
     A broken image is reported and the others go on; the exit code is then 1. Each file's detections are on disk as
     soon as they are found (detections.jsonl); after an interruption the same command goes on from there.

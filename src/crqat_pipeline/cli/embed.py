@@ -14,7 +14,11 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command("embed")
 @click.argument("words", type=FILE)
 @click.option("--out", required=True, type=FILE, help="The .safetensors file to write: a text bank.")
-@click.option("--text-encoder", default=None, help="Row of TEXT_ENCODERS, JSON, or a file of CLIP weights.")
+@click.option(
+    "--text-encoder",
+    default=None,
+    help="Name of a text encoder (open_clip, …), JSON with its name and options, or a file of CLIP weights.",
+)
 @click.option("--embeddings", type=FILE, help="Look the words up in this file instead: a text bank, or .npy.")
 @click.option("--names", type=FILE, help="JSON with the names of its rows; a text bank has its own.")
 def command(words: Path, out: Path, text_encoder: str | None, embeddings: Path | None, names: Path | None) -> None:

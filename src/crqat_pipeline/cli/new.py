@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crqat_pipeline.runtime.command_line import FiniteRange
+
 if TYPE_CHECKING:
     from crqat_pipeline.dry_run import DryRunReport
 
@@ -30,16 +32,28 @@ TIMING_S = 45.0
 @click.option("--val", type=PATH, help="The same for validation [default: a part of --annotations, by class].")
 @click.option("--val-images", type=FOLDER, help="Folder of its photographs [default: --images].")
 @click.option(
-    "--val-share", type=click.FloatRange(0, 1, True, True), default=0.2, show_default=True, help="Of a split."
+    "--val-share",
+    type=FiniteRange(0, 1, True, True),
+    default=0.2,
+    show_default=True,
+    help="Part of --annotations that validates.",
 )
 @click.option("--lvis", type=FILE, help="LVIS-format file of the validation photographs, for LVIS figures.")
 @click.option("--detector", default=None, help="Name of a detector [default: told by --weights; else a small one].")
 @click.option("--weights", default=None, help="Ready weights: a file, hf:// or https:// [default: trained here].")
-@click.option("--text-encoder", default=None, help="Row of TEXT_ENCODERS, JSON, or a file of CLIP weights.")
+@click.option(
+    "--text-encoder",
+    default=None,
+    help="Name of a text encoder (open_clip, …), JSON with its name and options, or a file of CLIP weights.",
+)
 @click.option("--embeddings", type=FILE, help="Embeddings of the class names: a text bank (crqat embed), or .npy.")
 @click.option("--names", type=FILE, help="JSON with the names of its rows; a text bank has its own.")
-@click.option("--image-size", type=click.IntRange(1), default=None, help="Side of the input [default: by the objects].")
-@click.option("--steps", type=click.IntRange(1), default=None, help="Of training at low bits [default: by the images].")
+@click.option(
+    "--image-size", type=click.IntRange(1), default=None, help="Side of the input in pixels [default: by the objects]."
+)
+@click.option(
+    "--steps", type=click.IntRange(1), default=None, help="Training steps at low bits [default: by the images]."
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the split.")
 @click.option("--replace", is_flag=True, help="Over an environment of that name which this command made.")
 @click.option(

@@ -10,7 +10,7 @@ from crqat_pipeline.runtime.command_line import refused
 
 
 @click.command("runs")
-@click.option("--store", default=None, help="Tracking URI; that of the runs themselves, where it is left out.")
+@click.option("--store", default=None, help="MLflow's tracking URI [default: that of the runs themselves].")
 @click.option("--server", default="http://127.0.0.1:5000", show_default=True, help="Where `mlflow ui` answers.")
 @click.option(
     "--send",
@@ -21,8 +21,8 @@ from crqat_pipeline.runtime.command_line import refused
 def command(store: str | None, server: str, kept: Path | None) -> None:
     """Print one address for each experiment: AP of every form, widths and seeds side by side, one row per run.
 
-    The store may be a server (http://…), whose address is then that of the page. Experiments of before this command get
-    the columns of the page.
+    The store may be a server (http://…), whose address is then that of the page. Experiments that are older than this
+    command get the page's columns.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient

@@ -20,9 +20,8 @@ def command(source: str, out: Path | None) -> None:
     """Say what FILE holds: format, version, size, what would be loaded and what skipped.
 
     FILE is whatever a family of detectors reads, such as an mmyolo .pth, an Ultralytics .pt or a .safetensors, or an
-    hf:// or https:// address of one
-    (`#sha256=…` at its end pins the content). Nothing inside the file is executed. A checkpoint of crqat says
-    itself what it is; --out writes it anew, with a checksum.
+    hf:// or https:// address of one (`#sha256=…` at its end pins the content). Nothing inside the file is executed. A
+    checkpoint of crqat says itself what it is; --out writes it anew, with a checksum.
     """
     if out is not None and out.suffix != ".safetensors":
         raise click.BadParameter(f"the name must end in .safetensors; got {out.name}.", param_hint="--out")

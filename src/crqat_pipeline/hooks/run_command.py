@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.framework.project import pipelines, settings
+from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
 
 from crqat_pipeline import pipelines as pipelines_package
 from crqat_pipeline.hooks.checks.parameter_faults import did_you_mean
 from crqat_pipeline.hooks.command_options import RunCommand, looked_at
+from crqat_pipeline.hooks.runner_check import check_runner
 from crqat_pipeline.hooks.user_errors import failing_place, is_verbose, keep_traceback, panel, users_error
 from crqat_pipeline.runtime.command_line import FiniteRange, show_what_can_be_shown
 
@@ -98,14 +99,7 @@ def _check_names(options: dict[str, Any]) -> None:
     for name in names:
         if name not in known:
             raise ValueError(f"No pipeline {name!r}.{did_you_mean(name, known)} {_list(known)}")
-    if (options.get("runner") or "").rpartition(".")[2] == "ParallelRunner":
-        pipelines.set_requested(names or None)
-        tracking = [name for name in names or ["__default__"] if "tracker" in pipelines[name].inputs()]
-        if tracking:
-            raise ValueError(
-                f"ParallelRunner cannot run {', '.join(tracking)}: training reports its progress from this process "
-                "alone. Leave out --runner, or use ThreadRunner."
-            )
+    check_runner(options.get("runner"), options.get("runner_params") or {}, names)
 
 
 def _list(known: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import os
 import traceback
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 import kedro
@@ -25,6 +26,17 @@ ALWAYS_THE_USERS = (MissingConfigException, KedroCliError, YAMLError, OmegaConfB
 """For an environment, file or option that is not there, and for configuration that is not YAML."""
 SPEAKING = tuple(f"{Path(str(package.__file__)).parent}{os.sep}" for package in (crqat_pipeline, kedro, pydantic))
 """Packages whose ValueErrors are written for users; those of numpy or torch come from a fault of ours."""
+DESCRIBE = "`kedro registry describe <pipeline>` lists"
+DATASETS = "`kedro catalog describe-datasets --pipeline=<pipeline>` lists"
+WAYS_OUT = MappingProxyType(
+    {
+        "Pipeline does not contain nodes named": f"{DESCRIBE} them.",
+        "Pipeline does not contain nodes with": f"Namespaces are the stages; {DESCRIBE} nodes below them.",
+        "Pipeline does not contain datasets named": f"{DATASETS} them.",
+        "Pipeline contains no nodes after": f"Tags are gpu and light; {DESCRIBE} nodes and their namespaces.",
+    }
+)
+"""How a text of Kedro's begins that says what is wrong -> what to do."""
 OURS = f"{Path(str(crqat_pipeline.__file__)).parent}{os.sep}"
 
 
@@ -49,7 +61,9 @@ def panel(error: BaseException, where: str = "") -> str:
 def _text(error: BaseException) -> str:
     if isinstance(error, pydantic.ValidationError):
         return f"{error.title}: {faults_text(error)}."
-    return error.format_message() if isinstance(error, click.ClickException) else str(error)
+    text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+    way_out = next((way for begins, way in WAYS_OUT.items() if text.startswith(begins)), "")
+    return f"{text.strip().removesuffix('.')}. {way_out}" if way_out else text
 
 
 def is_verbose() -> bool:

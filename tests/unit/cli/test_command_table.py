@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from crqat_pipeline.cli import COMMANDS, crqat
+from crqat_pipeline.runtime.command_line import FiniteRange
 
 
 def test_every_command_of_the_room_is_listed(project):
@@ -23,6 +24,10 @@ def test_every_command_explains_itself(name):
     result = CliRunner().invoke(crqat, [name, "--help"])
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: crqat {name}")
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert [one.name for one in options if not one.help] == []
+    numbers = [one for one in options if isinstance(one.type, click.types.FloatParamType)]
+    assert [one.name for one in numbers if not isinstance(one.type, FiniteRange)] == []  # others take NaN
 
 
 def test_help_lists_the_commands_without_heavy_imports():

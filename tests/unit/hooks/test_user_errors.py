@@ -21,6 +21,7 @@ from crqat_pipeline.catalog_io.annotations import AnnotationsDataset
 from crqat_pipeline.hooks.run_command import command
 from crqat_pipeline.hooks.tracking.stage_runs import TrackerDataset
 from crqat_pipeline.hooks.user_errors import LOG_FILE, keep_traceback, panel, users_error
+from crqat_pipeline.pipelines.data_prep import create_pipeline
 from crqat_pipeline.runtime.device import choose_device
 
 
@@ -76,6 +77,12 @@ def test_the_traceback_is_kept_or_the_way_to_it_is_said(tmp_path):
     assert keep_traceback(error, tmp_path / "gone") == "To see the traceback, add --verbose."
 
 
+def test_what_kedro_says_of_a_filter_gets_a_way_out():
+    error = raised(create_pipeline().from_nodes, "data_prep.nothing")
+    assert users_error(error) is error
+    assert "['data_prep.nothing']. `kedro registry describe <pipeline>` lists them." in panel(error)
+
+
 @pytest.fixture
 def kedro_run(project, tmp_path, monkeypatch):
     bootstrap_project(project)
@@ -91,6 +98,11 @@ def kedro_run(project, tmp_path, monkeypatch):
         (["--env=smok"], "Did you mean 'smoke'?"),
         (["--env=smoke", "--pipelines=data_prp"], "No pipeline 'data_prp'. Did you mean 'data_prep'?"),
         (["--env=smoke", "--pipelines=teacher", "--runner=ParallelRunner"], "ParallelRunner cannot run teacher"),
+        (["--runner=ThreadRuner"], "No runner 'ThreadRuner'. Did you mean 'ThreadRunner'?"),
+        (["--runner=no_such_package.Runner"], "No runner 'no_such_package.Runner'."),
+        (["--runner=collections.OrderedDict"], "'collections.OrderedDict' is no runner of Kedro"),
+        (["--runner-params=workers=2"], "SequentialRunner takes is_async; --runner-params has workers"),
+        (["--runner=ThreadRunner", "--runner-params=max_workers=two"], "above zero; got 'two'"),
     ],
 )
 def test_wishes_that_cannot_be_granted_are_one_screen(kedro_run, tmp_path, options, text):
