@@ -77,29 +77,30 @@ def trained(problem, teacher, folder, run, spec, tracker=None):
     return run_stage(teacher, teacher, problem.qat, problem.calibration, problem.quantization, spec, run, keep, tracker)
 
 
-def workers_of(engine: str) -> list[int]:
-    """Process ids of workers, found by their command line."""
+def workers_of(engine: str, folder: Path) -> list[int]:
+    """Process ids of workers, found by their command line; those of torchrun that work below `folder`."""
+    wanted = [TITLES[engine], *([os.fsencode(folder)] if engine == "torchrun" else [])]
     found = []
     for entry in Path("/proc").iterdir():
         try:
             command = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if TITLES[engine] in command and b"torch.distributed.run" not in command:
+        if all(part in command for part in wanted) and b"torch.distributed.run" not in command:
             found.append(int(entry.name))
     return sorted(found)
 
 
-def kill_one_worker(engine: str) -> None:
-    os.kill(workers_of(engine)[-1], signal.SIGKILL)
+def kill_one_worker(engine: str, folder: Path) -> None:
+    os.kill(workers_of(engine, folder)[-1], signal.SIGKILL)
 
 
-def ended(engine: str, within_s: float) -> bool:
+def ended(engine: str, folder: Path, within_s: float) -> bool:
     """Whether no worker is left after at most so many seconds."""
     until = time.monotonic() + within_s
-    while workers_of(engine) and time.monotonic() < until:
+    while workers_of(engine, folder) and time.monotonic() < until:
         time.sleep(0.5)
-    return not workers_of(engine)
+    return not workers_of(engine, folder)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers in /proc")
@@ -109,7 +110,7 @@ def test_a_killed_worker_is_replaced_and_the_stage_ends_as_if_it_had_lived(probl
         pytest.skip("Ray is not installed here (extra ray)")
     spec = stage(num_steps=12)
     lived = trained(problem, teacher, tmp_path / "lived", run_on(2, engine), spec)
-    told = Told(at=1, action=lambda: kill_one_worker(engine))
+    told = Told(at=1, action=lambda: kill_one_worker(engine, tmp_path))
     killed = trained(problem, teacher, tmp_path / "killed", run_on(2, engine), spec, told)
     assert told.steps == list(range(1, 13))
     for expected, row in zip(lived.history, killed.history, strict=True):
@@ -117,7 +118,7 @@ def test_a_killed_worker_is_replaced_and_the_stage_ends_as_if_it_had_lived(probl
     assert lived.student.tensors.keys() == killed.student.tensors.keys()
     assert killed.student.metadata == lived.student.metadata
     assert not (tmp_path / "killed" / "workers").exists()
-    assert ended(engine, within_s=30)
+    assert ended(engine, tmp_path, within_s=30)
 
 
 A_RUN = """
@@ -140,7 +141,7 @@ def test_workers_of_a_killed_run_end_and_the_next_run_goes_on(tmp_path, project)
     command = [sys.executable, "-c", A_RUN, str(tmp_path)]
     killed = subprocess.run([*command, "kills"], cwd=project, check=False, timeout=LIMIT_S)
     assert killed.returncode == -signal.SIGKILL
-    assert ended("torchrun", within_s=60)
+    assert ended("torchrun", tmp_path, within_s=60)
     assert list((tmp_path / "stage").glob("step_*.safetensors"))
     again = subprocess.run(
         [*command, "lives"], cwd=project, check=True, capture_output=True, text=True, timeout=LIMIT_S

@@ -45,14 +45,28 @@ def described(launch: Launch) -> dict[str, object]:
     return {**asdict(launch), "folder": str(launch.folder), "workers": launch.workers.model_dump(mode="json")}
 
 
+def added_to_environment(launch: Launch) -> dict[str, str]:
+    """What a launcher finds in its environment besides that of the run.
+
+    A store of their own for each start of the workers: in the launcher's, which outlives them, those that replace lost
+    ones may read the addresses of the lost, and wait for them (seen with PyTorch 2.15, two workers in gloo's
+    connectFullMesh).
+    """
+    return {
+        "OMP_NUM_THREADS": str(launch.workers.threads),
+        "PYTHONPATH": os.pathsep.join(map(str, _import_path())),
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+    }
+
+
 def launch_with_torchrun(launch: Launch) -> None:
     """Start the launcher in a session of its own and wait; it is ended with whatever ends the wait.
 
     Raises WorkersLostError.
     """
-    threads = str(launch.workers.threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": os.pathsep.join(map(str, _import_path()))}
-    launcher = subprocess.Popen(command_of(launch), env=environment, start_new_session=True)
+    launcher = subprocess.Popen(
+        command_of(launch), env={**os.environ, **added_to_environment(launch)}, start_new_session=True
+    )
     try:
         code = launcher.wait()
     except BaseException:
