@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from crqat_pipeline.cli import litert_form, vendor_form, web_form
+from crqat_pipeline.cli import litert_form, ncnn_form, vendor_form, web_form
 from crqat_pipeline.cli.export_request import ExportRequest
 from crqat_pipeline.cli.litert_form import LITERT, SUFFIX
+from crqat_pipeline.cli.ncnn_form import NCNN
 from crqat_pipeline.cli.vendor_form import VENDOR
 from crqat_pipeline.cli.web_form import WEB
 from crqat_pipeline.runtime.command_line import FiniteRange, refused
@@ -19,7 +20,7 @@ from crqat_pipeline.runtime.sides import Sides
 
 AUTOMATIC = "auto"
 FORMS = (AUTOMATIC, "fast", "spec", "openvino", "tensorrt", "fp32")
-SUFFIXES: Mapping[str, str | None] = MappingProxyType({WEB: None, VENDOR: None, LITERT: SUFFIX})
+SUFFIXES: Mapping[str, str | None] = MappingProxyType({WEB: None, VENDOR: None, LITERT: SUFFIX, NCNN: None})
 """Forms that are no ONNX files: the suffix of what they write, None for a folder."""
 CALIBRATION_IMAGES = 64
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -31,7 +32,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="The .onnx file to write; litert: a .tflite file; web, vendor: a folder.",
+    help="The .onnx file to write; litert: a .tflite file; web, vendor, ncnn: a folder.",
 )
 @click.option(
     "--form",
@@ -40,7 +41,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help="auto: fast where there are pre-activation quantizers, or images to calibrate them on; openvino without; fp32 "
     "unquantized. web: a folder with a page that detects in a browser. vendor: one for toolchains that "
-    "quantize by themselves. litert: a .tflite file.",
+    "quantize by themselves. litert: a .tflite file. ncnn: a folder with a network for ncnn.",
 )
 @click.option("--images", type=FOLDER, help="Images to prove the graph on [default: drawn scenes].")
 @click.option("--num-images", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many of them.")
@@ -85,7 +86,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--no-webgpu", is_flag=True, help="Form web of a full-precision model: without the runtime for GPUs (27 MB)."
 )
 def command(model: Path, out: Path, form: str, images: Path | None, num_images: int, **wishes: Any) -> None:
-    """Write MODEL (packed int4 or checkpoint) as ONNX or, form litert, for LiteRT.
+    """Write MODEL (packed int4 or checkpoint) as ONNX or, by its form, for another runtime.
 
     The graph's integer codes are compared with the model's own, layer by layer; OUT appears only if they agree.
     """
@@ -156,5 +157,5 @@ def _write_graph(request: ExportRequest) -> None:
 
 Writer = Callable[[ExportRequest], None]
 WRITERS: Mapping[str, Writer] = MappingProxyType(
-    {WEB: web_form.write, VENDOR: vendor_form.write, LITERT: litert_form.write}
+    {WEB: web_form.write, VENDOR: vendor_form.write, LITERT: litert_form.write, NCNN: ncnn_form.write}
 )

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 from crqat_pipeline.model_files.checkpoint_file import FORMAT_NAME as CHECKPOINT
 from crqat_pipeline.model_files.packed.header import FORMAT_NAME as PACKED
 from crqat_pipeline.runtime.bounded_json import parse_json
 from crqat_pipeline.runtime.tensor_file import FORMAT_KEY, HEADER_KEY
 
-ONNX, LITERT = "onnx", "tflite"
+ONNX, LITERT, NCNN = "onnx", "tflite", "ncnn"
+SUFFIXES = MappingProxyType({".onnx": ONNX, ".tflite": LITERT, ".param": NCNN})
 MAX_HEADER_BYTES = 100_000_000
 
-__all__ = ["CHECKPOINT", "LITERT", "ONNX", "PACKED", "kind_of"]
+__all__ = ["CHECKPOINT", "LITERT", "NCNN", "ONNX", "PACKED", "kind_of"]
 
 
 def kind_of(path: Path) -> str:
-    """ONNX, LITERT, CHECKPOINT or the format name in the file's own header. Raises ValueError for other suffixes."""
-    if path.suffix == ".onnx":
-        return ONNX
-    if path.suffix == ".tflite":
-        return LITERT
+    """A kind of SUFFIXES, CHECKPOINT or the format name in the file's own header. Raises ValueError for others."""
+    if path.suffix in SUFFIXES:
+        return SUFFIXES[path.suffix]
     if path.suffix != ".safetensors":
         raise ValueError(
-            f"Models are .safetensors (checkpoint, packed int4), .onnx or .tflite files; got {path.name!r}. Foreign "
-            "weights: `crqat weights FILE --out X.safetensors`."
+            f"Models are .safetensors (checkpoint, packed int4), .onnx, .tflite or .param files; got {path.name!r}. "
+            "Foreign weights: `crqat weights FILE --out X.safetensors`."
         )
     try:
         with path.open("rb") as file:
