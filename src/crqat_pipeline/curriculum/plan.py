@@ -16,6 +16,7 @@ from crqat_pipeline.distillation.table import LOSSES
 from crqat_pipeline.runtime.lookup import look_up
 
 Trained = Literal["weights", "correction"]
+Quantized = Literal["all", "activations"]
 REST: Literal["rest"] = "rest"
 
 
@@ -35,6 +36,9 @@ class PlannedStage(BaseModel):
     rate_factor: float = Field(default=1.0, gt=0, description="Learning rate relative to the run's")
     trains: Trained = Field(
         default="weights", description="correction: only gain and shift per channel (EMA+QC, Gupta & Asthana)"
+    )
+    quantizes: Quantized = Field(
+        default="all", description="activations: weights stay in full precision until a later stage quantizes them"
     )
     sees_all_images: bool = Field(default=False, description="All images instead of this stage's own share of them")
 
@@ -61,6 +65,10 @@ class CurriculumPlan(BaseModel):
         if not self.stages[0].adds:
             raise ValueError(f"The first stage of a plan adds at least one part; {self.stages[0].name!r} adds none.")
         rest = next((index for index, stage in enumerate(self.stages) if stage.adds == REST), len(self.stages))
+        if self.stages[-1].quantizes != "all":
+            raise ValueError(
+                f"The last stage of a plan quantizes all; {self.stages[-1].name!r} quantizes activations alone."
+            )
         for stage in self.stages[rest + 1 :]:
             if stage.adds:
                 raise ValueError(f"No part is left after {self.stages[rest].name!r}; {stage.name!r} adds {stage.adds}.")
@@ -143,6 +151,13 @@ PLANS: Mapping[str, CurriculumPlan] = {
         stages=(
             PlannedStage(name="qat", adds=REST, share=7 / 8, sees_all_images=True),
             PlannedStage(name="correction", adds=0, share=1 / 8, trains="correction", sees_all_images=True),
+        )
+    ),
+    # Weights adapt to 4-bit activations first, and are quantized as they are then (the order of arXiv 2506.11784)
+    "activations_first": CurriculumPlan(
+        stages=(
+            PlannedStage(name="activations", adds=REST, share=1 / 3, quantizes="activations", sees_all_images=True),
+            PlannedStage(name="weights", adds=0, share=2 / 3, sees_all_images=True),
         )
     ),
 }

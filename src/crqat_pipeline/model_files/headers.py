@@ -57,13 +57,17 @@ class ExporterFacts(BaseModel):
 
 
 class CheckpointHeader(ExporterFacts):
-    """A state dict with what rebuilds its detector. Checkpoints before version 1 have no format."""
+    """A state dict with what rebuilds its detector. Checkpoints before version 1 have no format.
+
+    weights_wait: only activations of the quantized parts are quantized, and the next stage quantizes the weights.
+    """
 
     format: Name | None = None
     format_version: StrictInt | None = None
     detector: DetectorRow
     quantization: QuantSpec | None = None
     quantized_parts: tuple[Name, ...] = ()
+    weights_wait: StrictBool = False
     text_bank: BankFacts | None = None
 
 

@@ -24,12 +24,16 @@ from crqat_pipeline.structures.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class RebuiltDetector:
-    """A detector in eval mode, and what its checkpoint says of it."""
+    """A detector in eval mode, and what its checkpoint says of it.
+
+    weights_wait: of the quantized parts only activations are, so far.
+    """
 
     detector: OpenVocabularyDetector
     row: DetectorRow
     quantization: QuantSpec | None
     quantized_parts: tuple[str, ...]
+    weights_wait: bool = False
 
 
 def to_checkpoint(
@@ -76,8 +80,8 @@ def rebuild(checkpoint: Checkpoint) -> RebuiltDetector:
     detector.load_state_dict(weights)
     parts = header.quantized_parts if header.quantization is not None else ()
     if header.quantization is not None:
-        set_quantized(detector, parts)
-    return RebuiltDetector(detector.eval(), header.detector, header.quantization, parts)
+        set_quantized(detector, parts, quantizes="activations" if header.weights_wait else "all")
+    return RebuiltDetector(detector.eval(), header.detector, header.quantization, parts, header.weights_wait)
 
 
 def unfilled(row: DetectorRow, quantization: QuantSpec | None, stored: Mapping[str, Tensor]) -> OpenVocabularyDetector:

@@ -27,7 +27,7 @@ def calibrate(detector: nn.Module, batches: Iterable[tuple[Tensor, ...]], parts:
     unknown parts, no batches, non-finite activations, and quantizers that saw no data.
     """
     observing = dict(quantizers_of(detector, parts))
-    weights = set(_initialize_weights(detector, parts))
+    weights = set(initialize_weights(detector, parts))
     waiting = {name: quantizer for name, quantizer in observing.items() if quantizer not in weights}
     try:
         for quantizer in waiting.values():
@@ -49,7 +49,8 @@ def _run(detector: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> int:
     return num_batches
 
 
-def _initialize_weights(detector: nn.Module, parts: Collection[str]) -> list[FakeQuantizer]:
+def initialize_weights(detector: nn.Module, parts: Collection[str]) -> list[FakeQuantizer]:
+    """First steps of the weights of `parts`, from the weights as they are; their quantizers."""
     initialized = []
     for name, layer in detector.named_modules():
         if isinstance(layer, QuantConv2d | QuantLinear) and part_of(detector, name) in parts:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Literal
 
 from torch import nn
 
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.kernels.broadcast import on_grid_only
 from crqat_pipeline.structures.quantization_contract import contract_of
+
+WEIGHT_QUANTIZER = ".weight_quantizer"
+"""How the names of the quantizers of weights end."""
 
 
 def part_of(detector: nn.Module, name: str) -> str | None:
@@ -58,15 +62,18 @@ def check_ready(detector: nn.Module) -> None:
         )
 
 
-def set_quantized(detector: nn.Module, parts: Collection[str]) -> None:
-    """Switch the quantizers of exactly these parts on, all others off.
+def set_quantized(
+    detector: nn.Module, parts: Collection[str], quantizes: Literal["all", "activations"] = "all"
+) -> None:
+    """Switch the quantizers of exactly these parts on, all others off. quantizes "activations": not those of weights.
 
     Raises ValueError for unknown parts, and for a detector that `prepare` has not seen.
     """
     check_parts(detector, parts)
     found = False
     for name, quantizer in quantizers(detector):
-        quantizer.is_on = part_of(detector, name) in parts
+        is_left_out = quantizes == "activations" and name.endswith(WEIGHT_QUANTIZER)
+        quantizer.is_on = part_of(detector, name) in parts and not is_left_out
         found = True
     if not found and parts:
         raise ValueError("This detector has no quantizers to switch on; call prepare(detector, spec) first.")

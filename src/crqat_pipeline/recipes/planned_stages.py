@@ -69,6 +69,7 @@ def planned_stages(
                 parts=window.parts,
                 data_window=(window.data_start, window.data_stop),
                 trains=stage.trains,
+                quantizes=stage.quantizes,
                 distillation=distillation.only(stage.terms),
             )
         )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from crqat_pipeline.curriculum.apply import train_only
+from crqat_pipeline.curriculum.plan import Quantized
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detection_data.training_loader import BatchPart, training_batches
@@ -26,6 +27,8 @@ from crqat_pipeline.quantization import (
     set_quantized,
 )
 from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, reestimate_batch_norm
+from crqat_pipeline.quantization.calibration import initialize_weights
+from crqat_pipeline.quantization.transitions import CodeTransitions
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.finished_stage import StageKeep, keep_finished, take_finished
 from crqat_pipeline.recipes.on_workers import checkpoint_folder, train_on_workers
@@ -60,9 +63,11 @@ def quantize_parts(
     calibration: TrainingData,
     loader: LoaderSpec,
     device: torch.device,
+    quantizes: Quantized = "all",
 ) -> OpenVocabularyDetector:
     """Quantize these parts; those not yet quantized are calibrated on the detector as it is now.
 
+    Weights that waited for their quantization take their steps from what they have become.
     On several workers the first one calibrates, and the others take what it found.
     """
     detector = rebuilt.detector
@@ -70,13 +75,15 @@ def quantize_parts(
         prepare(detector, quantization)
     detector.to(device).eval()
     new_parts = [part for part in parts if part not in rebuilt.quantized_parts]
-    set_quantized(detector, rebuilt.quantized_parts)
+    set_quantized(detector, rebuilt.quantized_parts, "activations" if rebuilt.weights_wait else "all")
+    if rebuilt.weights_wait:
+        initialize_weights(detector, rebuilt.quantized_parts)
     if new_parts:
         if is_first():
             calibrate(detector, calibration_inputs(calibration, loader, device), new_parts)
         if num_ranks() > 1:
             detector.load_state_dict(state_of_first(detector.state_dict()))
-    set_quantized(detector, parts)
+    set_quantized(detector, parts, quantizes)
     return detector
 
 
@@ -155,8 +162,8 @@ def train_stage(
     rebuilt, frozen_teacher = rebuild(student), rebuild(teacher).detector.to(device)
     detector = rebuilt.detector.to(device)
     if spec.is_quantized:
-        detector = quantize_parts(rebuilt, quantization, spec.parts, calibration, spec.loader, device)
-    batch_norm: BatchNormPolicy = "frozen" if spec.batch_norm == "frozen" else "live"
+        detector = quantize_parts(rebuilt, quantization, spec.parts, calibration, spec.loader, device, spec.quantizes)
+    batch_norm: BatchNormPolicy = "live" if spec.batch_norm in ("live", "re_estimated") else "frozen"
     train_only(detector, spec.parts, batch_norm=batch_norm, trains=spec.trains)
     optimization = spec.optimization.for_images(len(split.images), spec.loader.batch_size)
     seed = derive_seed(run.seed, spec.name)
@@ -168,7 +175,7 @@ def train_stage(
         return training_batches(split, data.images, data.text_bank, prompts, spec.loader, seed, first, count, part)
 
     result = train(
-        DistillationTask(detector, frozen_teacher, spec.distillation),
+        DistillationTask(detector, frozen_teacher, spec.distillation, spec.fusion_balance),
         batches,
         optimization,
         label=spec.name,
@@ -179,11 +186,12 @@ def train_stage(
         step_metrics=lambda: scale_range(detector),
         step_details=lambda: scale_details(detector),
         on_gradients=lambda: hold_zero_points(detector),
+        companion=CodeTransitions(detector, spec.transitions, optimization.num_steps) if spec.transitions else None,
         device=device,
     )
     parts = spec.parts if spec.is_quantized else ()
     tensors: Mapping[str, Tensor] = result.tensors
-    if spec.batch_norm == "re_estimated" and is_first():
+    if spec.batch_norm in ("re_estimated", "frozen_re_estimated") and is_first():
         detector.load_state_dict(dict(tensors))
         reestimate_batch_norm(detector, calibration_inputs(calibration, spec.loader, device), spec.parts)
         tensors = detector.state_dict()
@@ -196,6 +204,7 @@ def train_stage(
         seed=run.seed,
         num_steps=optimization.num_steps,
         **({"calibration_images": len(calibration.split.images)} if spec.is_quantized else {}),
+        **({"weights_wait": True} if spec.is_quantized and spec.quantizes == "activations" else {}),
     )
     metrics = {"final_loss": result.history[-1]["loss"], "seconds": result.seconds}
     history, scales = split_history(result.history)

@@ -15,10 +15,14 @@ from crqat_pipeline.detection_data.published import PublishedSpec
 from crqat_pipeline.distillation.objective import DistillationSpec
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.spec import OnnxSpec
+from crqat_pipeline.quantization.transition_spec import TransitionSpec
 from crqat_pipeline.recipes.form_spec import Forms, FormSpec
 from crqat_pipeline.text_encoders.table import TextEncoderSpec
+from crqat_pipeline.training.fusion_balance import FusionBalanceSpec
 from crqat_pipeline.training.spec import OptimizationSpec
 from crqat_pipeline.training.workers.spec import WorkersSpec
+
+BatchNormTreatment = Literal["frozen", "live", "re_estimated", "frozen_re_estimated"]
 
 
 class _Spec(BaseModel):
@@ -119,9 +123,16 @@ class QatSpec(_Spec):
     prompt_split: str | None = Field(
         default=None, description="Split of the vocabulary whose prompts are asked about beside the data's own"
     )
-    batch_norm: Literal["frozen", "live", "re_estimated"] = Field(
+    batch_norm: BatchNormTreatment = Field(
         default="frozen",
-        description="Running statistics of trained parts: kept, updated, or updated and measured again at the end",
+        description="Running statistics of trained parts: kept, updated, or measured again at the end on the "
+        "calibration images, after they were updated (re_estimated) or kept (frozen_re_estimated)",
+    )
+    transitions: TransitionSpec | None = Field(
+        default=None, description="Weight codes that change are counted, and damped, frozen or scheduled as it says"
+    )
+    fusion_balance: FusionBalanceSpec | None = Field(
+        default=None, description="Gradients into the branches of a concatenation are balanced, in training alone"
     )
     loader: LoaderSpec
     optimization: OptimizationSpec
@@ -137,6 +148,9 @@ class QatStageSpec(QatSpec):
     )
     trains: Literal["weights", "correction"] = Field(
         default="weights", description="correction: only gain and shift per channel (EMA+QC, Gupta & Asthana)"
+    )
+    quantizes: Literal["all", "activations"] = Field(
+        default="all", description="activations: weights stay in full precision in this stage"
     )
     distillation: DistillationSpec = Field(default_factory=DistillationSpec, description="Terms beside the task loss")
 

@@ -1,4 +1,4 @@
-"""How much boxes overlap: the complete IoU of detection losses, label assignment and distillation."""
+"""How much boxes overlap: IoU, and the complete IoU of detection losses, label assignment and distillation."""
 
 from __future__ import annotations
 
@@ -32,3 +32,13 @@ def complete_iou(first: Tensor, second: Tensor) -> Tensor:
     with torch.no_grad():
         alpha = aspect / (aspect - iou + (1 + CIOU_EPS))
     return iou - distance / diagonal - alpha * aspect
+
+
+def paired_iou(first: Tensor, second: Tensor) -> Tensor:
+    """IoU of boxes (..., 4) that broadcast; result (...), in [0, 1]."""
+    inner_2 = (torch.minimum(first[..., 2:], second[..., 2:]) - torch.maximum(first[..., :2], second[..., :2])).clamp(
+        min=0
+    )
+    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (first, second)]
+    intersection = inner_2.prod(-1)
+    return intersection / (areas[0] + areas[1] - intersection + CIOU_EPS)

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from crqat_pipeline.curriculum.plan import PLANS
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.distillation.objective import DistillationSpec
+from crqat_pipeline.quantization.transition_spec import TransitionSpec
+from crqat_pipeline.recipes.specs import BatchNormTreatment
 from crqat_pipeline.runtime.lookup import look_up
+from crqat_pipeline.training.fusion_balance import FusionBalanceSpec
 from crqat_pipeline.training.spec import OptimizationSpec
 
 
@@ -30,6 +33,10 @@ class MethodSpec(_Spec):
     plan: str = Field(default="single_stage", description="Row of PLANS: stages, their parts, shares and terms")
     distillation: DistillationSpec = Field(default_factory=DistillationSpec, description="Terms; the plan says when")
     ema_decay: float | None = Field(default=None, gt=0, lt=1, description="Weight average of weights and steps")
+    schedule: Literal["constant", "cosine"] | None = Field(default=None, description="Of the rate; else the study's")
+    batch_norm: BatchNormTreatment = Field(default="frozen", description="Running statistics of trained parts")
+    transitions: TransitionSpec | None = Field(default=None, description="Weight codes that change: what is done")
+    fusion_balance: FusionBalanceSpec | None = Field(default=None, description="Gradients balanced where branches fuse")
     prompt_split: str | None = Field(default=None, description="Split of the vocabulary that prompts come from")
     bits: tuple[int, int, int] | None = Field(
         default=None, description="Weights, activations, attention; else the run's"

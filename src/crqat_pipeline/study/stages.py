@@ -18,15 +18,20 @@ def stage_specs(
 ) -> list[QatStageSpec]:
     """The stages of the method's plan over a detector's parts: steps sum to the study's, loader and optimization are
     the study's, but for what the method changes."""
-    changed: dict[str, float | None] = {"learning_rate": learning_rate, "ema_decay": method.ema_decay}
+    changed: dict[str, float | str | None] = {"learning_rate": learning_rate, "ema_decay": method.ema_decay}
     loader = study.loader
     if method.num_steps is not None:
         changed["num_steps"] = method.num_steps
+    if method.schedule is not None:
+        changed["schedule"] = method.schedule
     if method.num_prompts is not None:
         loader = loader.model_copy(update={"num_prompts": method.num_prompts})
     train = QatSpec(
         is_quantized=method.is_quantized,
         prompt_split=method.prompt_split,
+        batch_norm=method.batch_norm,
+        transitions=method.transitions,
+        fusion_balance=method.fusion_balance,
         loader=loader,
         optimization=study.optimization.model_copy(update=changed),
     )

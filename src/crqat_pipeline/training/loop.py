@@ -16,6 +16,7 @@ from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.runtime.ranks import is_first, num_ranks
 from crqat_pipeline.structures.batch import DetectionBatch
 from crqat_pipeline.structures.history import LEARNING_RATE, STEP
+from crqat_pipeline.training.companion import Companion
 from crqat_pipeline.training.ema import WeightAverage
 from crqat_pipeline.training.non_finite import refuse_non_finite
 from crqat_pipeline.training.optimizer import build_optimizer, learning_rate, set_learning_rate
@@ -53,14 +54,16 @@ def train(
     step_metrics: Callable[[], dict[str, float]] = dict,
     step_details: Callable[[], dict[str, float]] = dict,
     on_gradients: Callable[[], None] = lambda: None,
+    companion: Companion | None = None,
     device: torch.device | str = "cpu",
 ) -> TrainingResult:
     """Run `spec.num_steps` optimizer steps, from the last checkpoint in `resume_folder` when there is one.
 
     step_metrics are logged and kept beside the losses; step_details are kept only. on_gradients is called when those
-    of a step are complete, before they are clipped. facts: what the numbers
-    depend on (configuration, data, machine); a checkpoint with other facts is not used, and the log says why. The
-    result's tensors are the final state dict (the average's, where one is kept). Raises NonFiniteLossError.
+    of a step are complete, before they are clipped. companion: follows every step, and is part of the checkpoints.
+    facts: what the numbers depend on (configuration, data, machine); a checkpoint with other facts is not used, and the
+    log says why. The result's tensors are the final state dict (the average's, where one is kept). Raises
+    NonFiniteLossError.
 
     Within runtime.ranks.together every worker calls this with the same detector and its part of the batches. The
     first one logs, shows progress and writes checkpoints; all have the same result.
@@ -74,27 +77,32 @@ def train(
         facts = {**facts, WORKERS: str(num_ranks())}
     optimizer = build_optimizer(detector, spec, quantizer_parameters)
     average = WeightAverage(detector, spec.ema_decay) if spec.ema_decay else None
-    state = TrainingState(detector, optimizer, average, history=[])
+    state = TrainingState(detector, optimizer, average, history=[], companion=companion.tensors if companion else {})
     first_step = load_latest(resume_folder, state, facts, label) if resume_folder else 0
     stream = batches(first_step * spec.accumulation_steps, (spec.num_steps - first_step) * spec.accumulation_steps)
     model = SharedModel(task)
     numbers = range(first_step, spec.num_steps)
     with synchronized_batch_norm(detector):
         for step in _shown(numbers, label):
-            rate = learning_rate(spec, step)
+            rate = learning_rate(spec, step) * (companion.rate_factor if companion else 1.0)
             set_learning_rate(optimizer, rate)
             losses = _accumulate(model, detector, stream, spec, device, step, resume_folder)
             on_gradients()
+            if companion is not None:
+                companion.on_gradients()
             if spec.max_gradient_norm:
                 trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
                 nn.utils.clip_grad_norm_(trained, spec.max_gradient_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            if companion is not None:
+                companion.after_step()
             done = step + 1
             if average is not None:
                 average.update(detector, done)
             if done % spec.log_every_steps == 0 or done == spec.num_steps:
                 row = {STEP: float(done), "loss": sum(losses.values()), **losses, LEARNING_RATE: rate, **step_metrics()}
+                row |= companion.metrics() if companion else {}
                 state.history.append(row | step_details())
                 tracker.metrics({name: value for name, value in row.items() if name != STEP}, done)
             if resume_folder and is_first() and done % spec.checkpoint_every_steps == 0 and done < spec.num_steps:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class TrainingState:
-    """The live objects that a checkpoint is taken of."""
+    """The live objects that a checkpoint is taken of. companion: what goes on beside the steps (training.companion)."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: WeightAverage | None
     history: list[dict[str, float]]
+    companion: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def _flatten(state: TrainingState) -> dict[str, Tensor]:
@@ -48,6 +49,7 @@ def _flatten(state: TrainingState) -> dict[str, Tensor]:
         tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(value) for key, value in moments.items()}
     if state.average is not None:
         tensors |= {f"average/{name}": value for name, value in state.average.tensors.items()}
+    tensors |= {f"companion/{name}": value for name, value in state.companion.items()}
     return {name: value.detach().contiguous().clone() for name, value in tensors.items()}
 
 
@@ -106,6 +108,8 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor], metadata: dict[st
     state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     if state.average is not None:
         state.average.load(under("average/"))
+    for name, value in under("companion/").items():
+        state.companion[name].copy_(value)
     state.history[:] = json.loads(metadata["history"])
 
 

@@ -11,6 +11,7 @@ from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.distillation.loss import TeacherView
 from crqat_pipeline.distillation.objective import Objective, distillation_losses
 from crqat_pipeline.structures.batch import DetectionBatch
+from crqat_pipeline.training.fusion_balance import FusionBalanceSpec, balanced_fusions
 
 
 class TrainingTask(Protocol):
@@ -39,16 +40,25 @@ class DistillationTask:
     The teacher runs only what the terms need: nothing, its backbone, or the whole network.
     """
 
-    def __init__(self, student: OpenVocabularyDetector, teacher: OpenVocabularyDetector, spec: Objective) -> None:
+    def __init__(
+        self,
+        student: OpenVocabularyDetector,
+        teacher: OpenVocabularyDetector,
+        spec: Objective,
+        fusion_balance: FusionBalanceSpec | None = None,
+    ) -> None:
+        """fusion_balance: gradients of the student are balanced where its branches fuse."""
         self.detector = student
+        self._fusion_balance = fusion_balance
         self.teacher = teacher.frozen()
         self.spec = spec
 
     def losses(self, batch: DetectionBatch) -> dict[str, Tensor]:
         teacher = self._teacher_view(batch)
-        student = self.detector(
-            batch.images_B3HW, batch.text_embeddings, return_features=self.spec.needs_student_features
-        )
+        with balanced_fusions(self._fusion_balance):
+            student = self.detector(
+                batch.images_B3HW, batch.text_embeddings, return_features=self.spec.needs_student_features
+            )
         task = self.detector.loss(student, batch.targets) if self.spec.task_weight > 0 else {}
         if self.spec.task_weight != 1:
             task = {name: self.spec.task_weight * loss for name, loss in task.items()}

@@ -102,3 +102,9 @@ def test_a_first_stage_without_parts_is_refused_by_name():
 def test_impossible_stages_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         PlannedStage.model_validate({"name": "a", "adds": 1, "share": 1.0} | wrong)
+
+
+def test_a_plan_that_never_quantizes_weights_is_refused():
+    stage = PlannedStage(name="only", adds=REST, share=1.0, quantizes="activations")
+    with pytest.raises(ValidationError, match="'only' quantizes activations alone"):
+        CurriculumPlan(stages=(stage,))

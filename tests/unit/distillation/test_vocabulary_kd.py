@@ -106,3 +106,26 @@ def test_weights_multiply_their_terms():
 
 def test_families_without_box_distributions_have_no_bins_term():
     assert "kd_bins" not in vocabulary_kd_losses(output(0), output(1, bins=None), VocabularyKdSpec())
+
+
+def test_regions_whose_score_and_box_disagree_count_more_by_hand():
+    """Half of the teacher's score on the teacher's own box: |0.5 - 1| = 0.5, so everything counts 1 + 2 * 0.5 times."""
+    box = [0.0, 0.0, 4.0, 4.0]
+    student, teacher = one_region([logit(0.4), 0.0], box), one_region([logit(0.8), 0.0], box)
+    plain = vocabulary_kd_losses(student, teacher, WEIGHTLESS)["kd_class"]
+    spec = WEIGHTLESS.model_copy(update={"disagreement_weight": 2.0})
+    assert vocabulary_kd_losses(student, teacher, spec)["kd_class"].item() == pytest.approx(2 * plain.item(), rel=1e-5)
+
+
+def test_a_box_beside_the_teachers_counts_more_by_hand():
+    """The teacher's score on a box that covers a third of both: |1 - 1/3| of weight 3 is 2 more."""
+    student = one_region([logit(0.8)], [2.0, 0.0, 6.0, 4.0])
+    teacher = one_region([logit(0.8)], [0.0, 0.0, 4.0, 4.0])
+    plain = vocabulary_kd_losses(student, teacher, WEIGHTLESS)["kd_box"]
+    spec = WEIGHTLESS.model_copy(update={"disagreement_weight": 3.0})
+    assert vocabulary_kd_losses(student, teacher, spec)["kd_box"].item() == pytest.approx(3 * plain.item(), rel=1e-4)
+
+
+def test_equal_outputs_agree():
+    spec = VocabularyKdSpec(disagreement_weight=2.0)
+    assert all(abs(loss.item()) < 1e-6 for loss in vocabulary_kd_losses(output(0), output(0), spec).values())

@@ -168,3 +168,37 @@ def test_accumulated_batches_give_the_gradient_of_their_mean():
     optimizer_step.step()
     for (name, got), expected in zip(detector.named_parameters(), reference.parameters(), strict=True):
         assert torch.allclose(got, expected, atol=1e-6), name
+
+
+class Halving:
+    """A companion that halves the rate after every step."""
+
+    def __init__(self):
+        self.factor = torch.ones(())
+        self.tensors = {"factor": self.factor}
+
+    @property
+    def rate_factor(self):
+        return float(self.factor)
+
+    def on_gradients(self):
+        pass
+
+    def after_step(self):
+        self.factor /= 2
+
+    def metrics(self):
+        return {"factor": float(self.factor)}
+
+
+def test_a_companion_acts_on_every_step_and_is_resumed(tmp_path):
+    def run_beside(batches=random_batches):
+        task, spec = SupervisedTask(small_detector().train()), SPEC.model_copy(update={"schedule": "constant"})
+        options = {"label": "test", "resume_folder": tmp_path, "facts": FACTS, "companion": Halving()}
+        return train(task, batches, spec, **options)
+
+    with pytest.raises(KilledError):
+        run_beside(killed_after(3))
+    history = run_beside().history
+    assert [row["factor"] for row in history] == [1 / 4, 1 / 16, 1 / 64]
+    assert [row["learning_rate"] for row in history] == pytest.approx([1e-3 / 2, 1e-3 / 8, 1e-3 / 32])
