@@ -66,7 +66,16 @@ def test_a_model_file_finds_what_words_name(whole_run, name):
     assert document["prompts"] == ["red star", "blue ring"]
 
 
+def test_a_detector_is_counted():
+    done = crqat("cost", "--detector", "yolo_world_open_shapes", "--image-size", 160, "--widths", "edges=8", "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["size_mb"] > 0
+
+
 def test_what_needs_the_extra_says_so(tmp_path):
+    (tmp_path / "widths.yml").write_text("quantization: {widths: {edges: 8}}")
+    done = crqat("cost", "--detector", "yolo_world_open_shapes", "--widths", tmp_path / "widths.yml")
+    assert "This needs pyyaml" in done.stderr, done.stderr[-2000:]
     done = crqat("new", "my_data", "--images", tmp_path, "--annotations", tmp_path / "none.json")
     assert done.returncode == 1
     assert "crqat-pipeline[run]" in done.stderr, done.stderr[-2000:]

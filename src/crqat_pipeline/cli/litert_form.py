@@ -14,13 +14,15 @@ DECIDED = ("opset", "nms", "top", "threshold")
 
 def write(request: ExportRequest) -> None:
     """Write the file and say what is in it. Raises ValueError for a wish that cannot be granted."""
+    from crqat_pipeline.export.litert.runtime import require_litert
     from crqat_pipeline.recipes.litert_export import export_litert
     from crqat_pipeline.runtime.atomic import check_writable
 
+    require_litert()
     request.refuse(DECIDED, "has plain outputs of fixed shapes")
     check_writable(request.out, [request.source])
     made = export_litert(
-        request.opened,
+        request.ready(),
         request.out,
         request.proof_images(),
         request.image_size_px,

@@ -25,7 +25,7 @@ def write(request: ExportRequest) -> None:
         "opset": wishes["opset"],
     }
     spec = VendorSpec.model_validate({name: value for name, value in asked.items() if value is not None})
-    made = export_vendor(request.opened, request.out, spec, request.proof_images())
+    made = export_vendor(request.ready(), request.out, spec, request.proof_images())
     click.echo(f"wrote {request.out}: form vendor, opset {spec.opset}, model of {made.file_bytes / 2**20:.2f} MB")
     click.echo(
         f"ranges of {made.num_ranges} tensors and {made.num_weights} weights; {made.num_float_layers} convolutions and "

@@ -14,12 +14,16 @@ DECIDED = ("fixed_vocabulary", "static", "batch", "opset", "nms", "top", "no_emb
 
 def write(request: ExportRequest) -> None:
     """Write the folder and say how to look at it. Raises ValueError for a wish that cannot be granted."""
+    from crqat_pipeline.export.web.folder import check_place
+    from crqat_pipeline.export.web.runtime_package import find_runtime
     from crqat_pipeline.recipes.web_export import export_web
 
     request.refuse(DECIDED, "decides on its graph by itself")
     wishes = request.options
+    check_place(request.out)  # before the model is made ready, which is work
+    find_runtime(wishes["runtime"])
     folder, parity = export_web(
-        request.opened,
+        request.ready(),
         request.out,
         request.proof_images(),
         request.image_size_px,

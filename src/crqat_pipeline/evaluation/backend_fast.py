@@ -23,7 +23,7 @@ def evaluate_fast(part: LibraryInput, protocol: Protocol) -> PrecisionTable:
     except ImportError as error:
         raise ImportError(
             "The backend 'fast' needs faster-coco-eval, which is not installed. Install the extra: "
-            "pip install faster-coco-eval, or use backend 'reference'."
+            "pip install 'crqat-pipeline[run]', or use backend 'reference'."
         ) from error
     if protocol.is_federated and part.annotations.is_ignored_G.any():
         raise ValueError(

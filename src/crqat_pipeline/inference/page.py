@@ -159,5 +159,7 @@ def _gradio() -> Any:
     try:
         import gradio
     except ImportError as error:
-        raise ValueError("The demo page needs Gradio. Install it: pip install gradio.") from error
+        raise ValueError(
+            "The demo page needs Gradio. Install the extra: pip install 'crqat-pipeline[demo]'."
+        ) from error
     return gradio

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from crqat_pipeline.quantization.width_rules import WidthRule, parse_rule, read_rules
-from crqat_pipeline.runtime.bounded_yaml import read_yaml
 
 
 def parameters_of(widths: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,6 +16,10 @@ def parameters_of(widths: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_widths(path: Path) -> tuple[WidthRule, ...]:
     """The rules of a file that bit_allocation or `crqat allocate` wrote. Raises ValueError, naming the file."""
+    from crqat_pipeline.runtime.bounded_yaml import (
+        read_yaml,
+    )  # the light installation has no PyYAML, and needs none before
+
     try:
         content = read_yaml(path)
         widths = content["quantization"]["widths"]

@@ -89,7 +89,9 @@ def compile_openvino(model: bytes, num_threads: int) -> Any:
     try:
         import openvino
     except ImportError as error:
-        raise ValueError("OpenVINO is not installed. Install it: pip install openvino.") from error
+        raise ValueError(
+            "OpenVINO is not installed. Install the extra: pip install 'crqat-pipeline[openvino]'."
+        ) from error
     settings = {**OPENVINO_SETTINGS, "INFERENCE_NUM_THREADS": num_threads, "NUM_STREAMS": 1}
     core = openvino.Core()
     return core.compile_model(core.read_model(model), "CPU", settings)
