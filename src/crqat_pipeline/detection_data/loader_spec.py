@@ -56,3 +56,8 @@ class LoaderSpec(BaseModel):
     mosaic_probability: float = Field(
         0.0, ge=0, le=1, description="Four images in one, then cropped. 1, and 0 in the last epochs [pre-training]."
     )
+
+    @property
+    def shows_same_pixels(self) -> bool:
+        """Whether an image that is drawn again looks as it did before, or mirrored."""
+        return not self.use_photometric and not self.use_affine and self.mosaic_probability == 0

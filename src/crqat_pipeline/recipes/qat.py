@@ -28,6 +28,7 @@ from crqat_pipeline.quantization import (
 )
 from crqat_pipeline.quantization.batch_norm import BatchNormPolicy, reestimate_batch_norm
 from crqat_pipeline.quantization.calibration import initialize_weights
+from crqat_pipeline.quantization.frozen_layers import folded_frozen_layers
 from crqat_pipeline.quantization.transitions import CodeTransitions
 from crqat_pipeline.recipes.data import training_vocabulary
 from crqat_pipeline.recipes.finished_stage import StageKeep, keep_finished, take_finished
@@ -174,21 +175,28 @@ def train_stage(
         part = BatchPart(rank(), num_ranks())
         return training_batches(split, data.images, data.text_bank, prompts, spec.loader, seed, first, count, part)
 
-    result = train(
-        DistillationTask(detector, frozen_teacher, spec.distillation, spec.fusion_balance),
-        batches,
-        optimization,
-        label=spec.name,
-        resume_folder=keep.checkpoints if keep else None,
-        facts={**facts, **machine_facts(device)},
-        quantizer_parameters=quantizer_parameters(detector) if spec.is_quantized else (),
-        tracker=tracker,
-        step_metrics=lambda: scale_range(detector),
-        step_details=lambda: scale_details(detector),
-        on_gradients=lambda: hold_zero_points(detector),
-        companion=CodeTransitions(detector, spec.transitions, optimization.num_steps) if spec.transitions else None,
-        device=device,
+    sees_images_again = spec.loader.shows_same_pixels and (
+        optimization.num_steps * optimization.accumulation_steps * spec.loader.batch_size > len(split.images)
     )
+    remembered_bytes = run.teacher_memory_mb * 2**20 if sees_images_again else 0
+    with folded_frozen_layers(detector):
+        result = train(
+            DistillationTask(
+                detector, frozen_teacher, spec.distillation, spec.fusion_balance, remembered_bytes=remembered_bytes
+            ),
+            batches,
+            optimization,
+            label=spec.name,
+            resume_folder=keep.checkpoints if keep else None,
+            facts={**facts, **machine_facts(device)},
+            quantizer_parameters=quantizer_parameters(detector) if spec.is_quantized else (),
+            tracker=tracker,
+            step_metrics=lambda: scale_range(detector),
+            step_details=lambda: scale_details(detector),
+            on_gradients=lambda: hold_zero_points(detector),
+            companion=CodeTransitions(detector, spec.transitions, optimization.num_steps) if spec.transitions else None,
+            device=device,
+        )
     parts = spec.parts if spec.is_quantized else ()
     tensors: Mapping[str, Tensor] = result.tensors
     if spec.batch_norm in ("re_estimated", "frozen_re_estimated") and is_first():

@@ -38,6 +38,12 @@ class RunSpec(_Spec):
         default=True, description="Take a finished stage, and finished detections, that have the same inputs and code"
     )
     workers: WorkersSpec = Field(default_factory=WorkersSpec, description="Processes that share every training batch")
+    teacher_memory_mb: int = Field(
+        default=512,
+        ge=0,
+        description="MiB per worker for what the teacher's backbone said about images that come again unchanged or "
+        "mirrored, held where the teacher runs; 0: it always computes",
+    )
 
 
 class FetchDataSpec(_Spec):

@@ -61,7 +61,11 @@ def test_leaving_out_the_only_term_of_a_label_free_method_is_refused():
 @pytest.mark.parametrize(
     ("section", "path", "remedy"),
     [
-        ({"trdk": {"weight": 6}}, "trdk", "Did you mean 'trkd'? There are: task_weight, pkd, trkd, qfd, vocabulary"),
+        (
+            {"trdk": {"weight": 6}},
+            "trdk",
+            "Did you mean 'trkd'? There are: task_weight, teacher_precision, pkd, trkd, ",
+        ),
         ({"pkd_weight": 6.0}, "pkd_weight", "Write pkd: {weight: 6.0}"),
         ({"pkd": {"wieght": 6}}, "pkd.wieght", ""),
     ],

@@ -47,6 +47,21 @@ def test_term_is_zero_when_student_equals_teacher_and_positive_otherwise(term):
     assert other.losses(random_batch(0))[term].item() > 1e-6
 
 
+@pytest.mark.parametrize("term", TERMS)
+def test_a_teacher_in_half_precision_says_nearly_the_same_and_the_student_keeps_its_bits(term):
+    """Its maps differ from its own in float32 by less than 1e-4 of PKD (one minus Pearson r)."""
+    half = TERMS[term].model_copy(update={"teacher_precision": "bfloat16"})
+    whole, halved = (make_task(spec).losses(random_batch(0)) for spec in (TERMS[term], half))
+    own = make_task(TERMS[term]).detector.loss_names
+    assert all(torch.equal(whole[name], halved[name]) for name in own)
+    for name in set(whole) - set(own):
+        assert halved[name].dtype == torch.float32
+        assert halved[name].item() == pytest.approx(whole[name].item(), rel=0.05, abs=1e-3)
+    if term == "pkd":
+        scales = len(make_task(half).teacher.backbone_feature_names)
+        assert 0 < make_task(half, 0).losses(random_batch(0))["pkd"].item() < 6 * scales * 1e-4
+
+
 def test_vocabulary_terms_are_zero_when_student_equals_teacher_and_positive_otherwise():
     """Teacher scores are raised, its boxes moved: untrained detectors all score 0.002 and give one box."""
     for seed in (0, 1):
