@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from crqat_pipeline.allocation.latencies import Latencies, check_layers
 from crqat_pipeline.allocation.spec import Menu
 from crqat_pipeline.allocation.width_sensitivity import Sensitivities, uniform
 from crqat_pipeline.quantization import QuantSpec, prepare
@@ -22,13 +23,17 @@ from crqat_pipeline.structures.quantization_contract import contract_of
 
 @dataclass(frozen=True)
 class Choice:
-    """Widths of one layer; 32 stands for full precision. For a product both are those of its operands."""
+    """Widths of one layer; 32 stands for full precision. For a product both are those of its operands.
+
+    stored: bytes. time: milliseconds by a table of measured latencies, 0 without one.
+    """
 
     weight: int
     activation: int
     sensitivity: float
     bops: float
     stored: float
+    time: float = 0.0
 
     @property
     def is_float(self) -> bool:
@@ -48,11 +53,18 @@ class LayerChoices:
 
 
 def layer_choices(
-    detector: nn.Module, spec: QuantSpec, menu: Menu, found: Sensitivities, image_size_px: int, num_prompts: int
+    detector: nn.Module,
+    spec: QuantSpec,
+    menu: Menu,
+    found: Sensitivities,
+    image_size_px: int,
+    num_prompts: int,
+    latencies: Latencies | None = None,
 ) -> list[LayerChoices]:
     """Every layer that can be quantized, with its choices in the menu.
 
-    Edge layers and the similarity product may also stay in full precision. Costs are exact, from shapes.
+    Edge layers and the similarity product may also stay in full precision. Costs are exact, from shapes; times are
+    those of the table. Raises ValueError for a table of other layers, or without a width of the menu.
     """
     subject = on_meta(detector)
     prepare(subject, uniform(spec, menu.bits[0]))
@@ -74,11 +86,14 @@ def layer_choices(
                 sensitivity=_moved(found, name, children, weight, activation),
                 bops=float(counter.macs[name]) * weight * activation,
                 stored=parameter_bytes(module, weight) + (0.0 if weight == activation == FLOAT_BITS else steps),
+                time=latencies.of(name, weight, activation) if latencies else 0.0,
             )
             for weight, activation in options
         ]
         row = (name, kind, part_of(subject, name) or "-", counter.macs[name], is_edge)
         layers.append(LayerChoices(*row, tuple(choices)))
+    if latencies:
+        check_layers(latencies, frozenset(layer.name for layer in layers))
     return layers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -17,10 +18,11 @@ MB = 2.0**20
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds of the quantizable layers together: bytes stored, bit operations."""
+    """Upper bounds of the quantizable layers together: bytes stored, bit operations, milliseconds."""
 
     stored: float
     bops: float
+    time: float = inf
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Allocation:
         return sum(choice.bops for choice in self.chosen)
 
     @property
+    def time(self) -> float:
+        return sum(choice.time for choice in self.chosen)
+
+    @property
     def rules(self) -> tuple[WidthRule, ...]:
         """`quantization.widths` that say this, one rule per layer, by its full name."""
         return tuple(
@@ -54,7 +60,7 @@ class Allocation:
 
 
 def allocate(layers: Sequence[LayerChoices], limits: Limits) -> Allocation:
-    """The choices with the smallest sum of sensitivities within both limits.
+    """The choices with the smallest sum of sensitivities within all limits.
 
     Raises ValueError for a budget that no choice of widths keeps, with the smallest that one does.
     """
@@ -62,7 +68,9 @@ def allocate(layers: Sequence[LayerChoices], limits: Limits) -> Allocation:
     one_each = np.zeros((len(layers), len(flat)))
     for column, (index, _) in enumerate(flat):
         one_each[index, column] = 1.0
-    costs = np.array([[choice.stored / limits.stored, choice.bops / limits.bops] for _, choice in flat]).T
+    costs = np.array(
+        [[choice.stored / limits.stored, choice.bops / limits.bops, choice.time / limits.time] for _, choice in flat]
+    ).T
     objective = np.array([choice.sensitivity for _, choice in flat])
     scale = objective.max() or 1.0
     solved = milp(
@@ -88,8 +96,12 @@ def _width(bits: int) -> int | str:
 def _infeasible(layers: Sequence[LayerChoices], limits: Limits, message: str) -> str:
     smallest = sum(min(choice.stored for choice in layer.choices) for layer in layers)
     fewest = sum(min(choice.bops for choice in layer.choices) for layer in layers)
+    fastest = sum(min(choice.time for choice in layer.choices) for layer in layers)
+    asked, least = (
+        (f" and {limits.time:.4g} ms", f", the least time {fastest:.4g} ms") if limits.time < inf else ("", "")
+    )
     return (
         f"No widths of the menu keep this budget: layers of {limits.stored / MB:.4g} MB and {limits.bops / 1e9:.4g} "
-        f"GBOPs. The smallest size is {smallest / MB:.4g} MB and the fewest bit operations {fewest / 1e9:.4g} G. Raise "
-        f"the budget, or take a menu with narrower widths. ({message})"
+        f"GBOPs{asked}. The smallest size is {smallest / MB:.4g} MB and the fewest bit operations {fewest / 1e9:.4g} "
+        f"G{least}. Raise the budget, or take a menu with narrower widths. ({message})"
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from crqat_pipeline.runtime.lookup import look_up
 
@@ -55,6 +56,7 @@ class Budget(BaseModel):
 
     size_mb: float | None = Field(None, gt=0, description="Size of the detector in MB (2^20 bytes)")
     bops_g: float | None = Field(None, gt=0, description="Bit operations of one image in 10^9")
+    time_ms: float | None = Field(None, gt=0, description="Milliseconds of the layers that the table of latencies has")
 
 
 class AllocationSpec(BaseModel):
@@ -69,3 +71,18 @@ class AllocationSpec(BaseModel):
     images: int = Field(16, gt=0, description="Calibration images on which sensitivities are measured")
     asked_prompts: int = Field(40, gt=0, description="Prompts drawn at random that the images are asked about")
     batch_size: int = Field(8, gt=0, description="Images of one pass")
+    latencies: Path | None = Field(
+        None, description="CSV of measured times: layer, weight_bits, activation_bits, milliseconds"
+    )
+    checks_pairs: bool = Field(
+        True, description="Also predict with pairs of layers that feed one another, for the allocated widths"
+    )
+
+    @model_validator(mode="after")
+    def _times_need_a_table(self) -> AllocationSpec:
+        if self.budget.time_ms is not None and self.latencies is None:
+            raise ValueError(
+                f"A budget of time needs a table of measured latencies; got time_ms={self.budget.time_ms:g} alone. "
+                "Set latencies to a CSV of your device (benchmarks/layer_latencies.py makes one of onnxruntime here)."
+            )
+        return self

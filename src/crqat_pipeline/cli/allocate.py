@@ -22,6 +22,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--bops-g", type=FiniteRange(0, min_open=True), help="Most bit operations, 10^9 [default: those of --bits]."
 )
+@click.option("--time-ms", type=FiniteRange(0, min_open=True), help="Most milliseconds, by --latencies.")
+@click.option(
+    "--latencies",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV of measured times: layer, weight_bits, activation_bits, milliseconds.",
+)
 @click.option("--bits", default="4-4-8", show_default=True, help="Uniform widths that the result is compared with.")
 @click.option(
     "--prompts", type=click.IntRange(1), default=80, show_default=True, help="Prompts that the budget is for."
@@ -39,6 +45,8 @@ def command(
     menu: str,
     size_mb: float | None,
     bops_g: float | None,
+    time_ms: float | None,
+    latencies: Path | None,
     bits: str,
     prompts: int,
     num_images: int,
@@ -65,8 +73,9 @@ def command(
             images=calibration_files(images, num_images),
             quantization=QuantSpec.parse(bits),
             menu=menu,
-            budget=Budget(size_mb=size_mb, bops_g=bops_g),
+            budget=Budget(size_mb=size_mb, bops_g=bops_g, time_ms=time_ms),
             num_prompts=prompts,
+            latencies=latencies,
             bank=None if vocabulary is None else read_text_bank(vocabulary),
             image_size_px=image_size,
             seed=seed,
@@ -82,6 +91,12 @@ def command(
     click.echo(
         f"{bits:<12}{figures['uniform_size_mb']:>9.3f}{figures['uniform_bops_g']:>11.2f}"
         f"{figures['uniform_measured']:>11.4f}"
+    )
+    if "time_ms" in figures:
+        click.echo(f"{figures['time_ms']:.2f} ms in the layers of {latencies}")
+    click.echo(
+        f"predicted movement: {figures['predicted']:.4f}, with pairs of layers that feed one another "
+        f"{figures['predicted_with_pairs']:.4f}"
     )
     click.echo(f"wrote {out}; movement is that of calibration alone, before any training")
     click.echo(

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from crqat_pipeline.allocation import MENUS, Allocation, AllocationSpec, allocate, sensitivities
+from crqat_pipeline.allocation.latencies import read_latencies
 from crqat_pipeline.allocation.layer_choices import LayerChoices, layer_choices
+from crqat_pipeline.allocation.pairs import second_order
 from crqat_pipeline.allocation.solve import MB, Limits
 from crqat_pipeline.allocation.width_sensitivity import calibrated
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
@@ -67,10 +70,11 @@ def allocate_for(
 ) -> AllocatedWidths:
     """The same for a detector in full precision, which is not changed, and batches of (images_B3HW, texts_KD)."""
     menu = MENUS[spec.menu]
+    latencies = None if spec.latencies is None else read_latencies(spec.latencies)
     uniform_cost = cost(detector, quantization, spec.image_size_px, spec.num_prompts)
     answers = answers_of(detector, batches)
     found = sensitivities(detector, quantization, menu.bits, answers)
-    layers = layer_choices(detector, quantization, menu, found, spec.image_size_px, spec.num_prompts)
+    layers = layer_choices(detector, quantization, menu, found, spec.image_size_px, spec.num_prompts, latencies)
     allocation = allocate(layers, _limits(detector, spec, uniform_cost, layers))
     allocated = quantization.model_copy(update={"widths": allocation.rules})
     own_cost = cost(detector, allocated, spec.image_size_px, spec.num_prompts)
@@ -83,6 +87,12 @@ def allocate_for(
         "uniform_bops_g": uniform_cost.bops_t * 1e3,
         "uniform_measured": _measured(detector, quantization, answers),
     }
+    if latencies:
+        metrics["time_ms"] = allocation.time
+    if spec.checks_pairs:
+        metrics["predicted_with_pairs"] = second_order(
+            calibrated(detector, allocated, answers.batches), answers
+        ).predicted
     widths = {rule.layers: rule.model_dump(include={"weight", "activation"}) for rule in allocation.rules}
     return AllocatedWidths(widths, _rows(allocation), metrics)
 
@@ -111,7 +121,7 @@ def _limits(
             f"budget is {size_mb:.4g} MB and {bops / 1e9:.4g} GBOPs. Raise it, or shorten "
             "quantization.keep_full_precision."
         )
-    return Limits(size_mb * MB - other_bytes, bops - other_bops)
+    return Limits(size_mb * MB - other_bytes, bops - other_bops, spec.budget.time_ms or inf)
 
 
 def _measured(detector: OpenVocabularyDetector, quantization: QuantSpec, answers: Answers) -> float:

@@ -28,6 +28,7 @@ class AllocationRequest:
     menu: str
     budget: Budget
     num_prompts: int
+    latencies: Path | None = None
     bank: TextBank | None = None
     image_size_px: int | None = None
     seed: int = 0
@@ -42,6 +43,7 @@ def allocate_file(request: AllocationRequest) -> AllocatedWidths:
         image_size_px=opened.image_size_px,
         num_prompts=request.num_prompts,
         images=len(request.images),
+        latencies=request.latencies,
     )
     images = (open_image(file) for file in request.images)
     batches = [

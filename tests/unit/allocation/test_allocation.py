@@ -7,9 +7,13 @@ import torch
 
 from crqat_pipeline.allocation import MENUS, allocate, sensitivities
 from crqat_pipeline.allocation.layer_choices import Choice, LayerChoices, layer_choices
+from crqat_pipeline.allocation.pairs import second_order
 from crqat_pipeline.allocation.solve import MB, Limits
+from crqat_pipeline.allocation.width_sensitivity import calibrated, uniform
 from crqat_pipeline.quantization import QuantSpec, calibrate, cost, prepare, set_quantized
+from crqat_pipeline.quantization.parts import quantizers
 from crqat_pipeline.sensitivity.answers import answers_of, movement
+from crqat_pipeline.sensitivity.leave_one_in import alone
 from tests.support.small_students import minmax_spec, small_detector, small_inputs
 
 SIZE_PX, PROMPTS = 64, 5
@@ -103,3 +107,28 @@ def moved(spec: QuantSpec, answers):
     calibrate(student, answers.batches, list(student.parts))
     set_quantized(student, list(student.parts))
     return movement(student, answers)
+
+
+def test_a_budget_of_time_is_kept_and_an_impossible_one_says_the_least():
+    choices = (Choice(4, 4, 1.0, 16e9, 4 * MB, time=5.0), Choice(8, 8, 0.1, 64e9, 8 * MB, time=2.0))
+    layers = [LayerChoices(name, "convolution", "backbone", 1, False, choices) for name in ("a", "b")]
+    assert [c.weight for c in allocate(layers, Limits(12 * MB, 200e9)).chosen].count(8) == 1
+    fast = allocate(layers, Limits(16 * MB, 200e9, time=4.0))
+    assert (fast.time, [c.weight for c in fast.chosen]) == (4.0, [8, 8])
+    with pytest.raises(ValueError, match=r"and 3 ms\. .*the least time 4 ms"):
+        allocate(layers, Limits(16 * MB, 200e9, time=3.0))
+
+
+def test_a_pair_is_what_two_layers_that_feed_one_another_move_beyond_their_sum(measured):
+    detector, batches, _ = measured
+    answers = answers_of(detector, batches)
+    student = calibrated(detector, uniform(minmax_spec(), 2), batches)
+    order = second_order(student, answers)
+    assert len(order.pairs) > 10
+    first, fed = max(order.pairs, key=lambda pair: abs(order.pairs[pair]))
+    own = [name for name, _ in quantizers(student) if name.rpartition(".")[0] in (first, fed)]
+    with alone(student, own):
+        both = movement(student, answers)
+    assert order.pairs[first, fed] == pytest.approx(both - order.layers[first] - order.layers[fed])
+    assert order.predicted == pytest.approx(sum(order.layers.values()) + sum(order.pairs.values()))
+    assert not any(quantizer.is_on for _, quantizer in quantizers(student))

@@ -31,13 +31,14 @@ def choose(
     figures = result.metrics
     logger.info(
         "%.3f MB and %.2f GBOPs (uniform: %.3f and %.2f). Movement of the answers before training: %.3f, "
-        "predicted %.3f (uniform: %.3f)",
+        "predicted %.3f, with pairs %.3f (uniform, measured: %.3f)",
         figures["size_mb"],
         figures["bops_g"],
         figures["uniform_size_mb"],
         figures["uniform_bops_g"],
         figures["measured"],
         figures["predicted"],
+        figures.get("predicted_with_pairs", float("nan")),
         figures["uniform_measured"],
     )
     return parameters_of(result.widths), pd.DataFrame(result.rows), figures, allocation_figure(result.rows)
