@@ -20,6 +20,8 @@ DECIDE_NOTHING = MappingProxyType(
         "recipes/stage_facts.py": "says whether a result is taken, not what it is",
         "recipes/on_workers.py": "hands a stage to workers, which train it by the same functions",
         "recipes/stage_job.py": "hands a stage to workers, which train it by the same functions",
+        "recipes/data_files.py": "hands a stage to workers, which train it by the same functions",
+        "recipes/worker_fault.py": "hands on what workers refuse",
         "recipes/worker_lines.py": "hands on what workers log",
         "recipes/gathered.py": "names what is put together; the data itself is among the facts of a training",
         "recipes/inspecting.py": "looks at a student that is trained",

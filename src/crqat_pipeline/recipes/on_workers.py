@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import tempfile
@@ -15,8 +14,8 @@ from crqat_pipeline.recipes.finished_stage import StageKeep, read_result
 from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.stage_data import StageResult
 from crqat_pipeline.recipes.stage_job import StageJob, write_job
+from crqat_pipeline.recipes.worker_fault import FAULT, raise_fault
 from crqat_pipeline.recipes.worker_lines import following
-from crqat_pipeline.training.non_finite import NonFiniteLossError
 from crqat_pipeline.training.tracker import NullTracker, Tracker
 from crqat_pipeline.training.workers.heartbeat import alive
 from crqat_pipeline.training.workers.launch import Launch
@@ -24,9 +23,7 @@ from crqat_pipeline.training.workers.table import start_workers
 
 ENTRY = "crqat_pipeline.recipes.worker:carry_out"
 FOLDER = "workers"
-LINES, RESULT, FAULT = "lines.jsonl", "result.safetensors", "fault.json"
-SPOKEN = {error.__name__: error for error in (NonFiniteLossError, ValueError)}
-"""Errors that would come again: a worker writes them down, and they are raised here."""
+LINES, RESULT = "lines.jsonl", "result.safetensors"
 logger = logging.getLogger(__name__)
 
 
@@ -42,16 +39,10 @@ def train_on_workers(job: StageJob, run: RunSpec, label: str, tracker: Tracker |
         try:
             start_workers(Launch(ENTRY, folder.resolve(), token, run.device, workers))
         finally:
-            _raise_fault(folder / FAULT)
+            raise_fault(folder)
     result = read_result(folder / RESULT)
     shutil.rmtree(folder, ignore_errors=True)
     return result
-
-
-def _raise_fault(path: Path) -> None:
-    if path.is_file():
-        fault = json.loads(path.read_text(encoding="utf-8"))
-        raise SPOKEN[fault["kind"]](fault["text"])
 
 
 @contextmanager

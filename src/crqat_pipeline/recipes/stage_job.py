@@ -10,15 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from crqat_pipeline.detection_data.image_folder import ImageFolder
-from crqat_pipeline.detection_data.sources.folders import SourceFolders
-from crqat_pipeline.detection_data.split_columns import map_columns, write_columns
-from crqat_pipeline.model_files import read_checkpoint, read_text_bank, write_checkpoint, write_text_bank
+from crqat_pipeline.model_files import read_checkpoint, write_checkpoint
+from crqat_pipeline.recipes.data_files import read_data, write_data
 from crqat_pipeline.recipes.stage_data import TrainingData
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.facts import Facts
 from crqat_pipeline.structures.checkpoint import Checkpoint
-from crqat_pipeline.structures.vocabulary import Vocabulary
 
 JOB, CHECKPOINTS = "job.json", "*.checkpoint.safetensors"
 
@@ -51,7 +48,7 @@ def write_job(folder: Path, job: StageJob) -> None:
         "kind": job.kind,
         "specs": {name: _plain(spec) for name, spec in job.specs.items()},
         "models": {name: files[id(model)] for name, model in job.models.items()},
-        "data": {name: _write_data(folder / name, one) for name, one in job.data.items()},
+        "data": {name: write_data(folder / name, one) for name, one in job.data.items()},
         "checkpoints": str(job.checkpoints.resolve()),
         "facts": dict(job.facts),
     }
@@ -66,7 +63,7 @@ def read_job(folder: Path) -> StageJob:
     return StageJob(
         kind=content["kind"],
         specs=content["specs"],
-        data={name: _read_data(folder / name, facts) for name, facts in content["data"].items()},
+        data={name: read_data(folder / name, facts) for name, facts in content["data"].items()},
         checkpoints=Path(content["checkpoints"]),
         facts=content["facts"],
         models={name: models[file] for name, file in content["models"].items()},
@@ -75,25 +72,3 @@ def read_job(folder: Path) -> StageJob:
 
 def _plain(spec: BaseModel | dict[str, Any]) -> Any:
     return spec.model_dump(mode="json") if isinstance(spec, BaseModel) else spec
-
-
-def _write_data(folder: Path, data: TrainingData) -> dict[str, Any]:
-    """The columns, prompts and embeddings beside one another; where the images lie is told."""
-    folder.mkdir(exist_ok=True)
-    write_columns(folder / "split.arrow", data.split)
-    write_text_bank(folder / "text_bank.safetensors", data.text_bank)
-    text = json.dumps(data.vocabulary.as_record(), ensure_ascii=False)
-    (folder / "vocabulary.json").write_text(text, encoding="utf-8")
-    if isinstance(data.images, SourceFolders):
-        return {"sources": {name: str(one.root.resolve()) for name, one in data.images.folders.items()}}
-    return {"images": str(data.images.root.resolve()), "exif_orientation": data.images.exif_orientation}
-
-
-def _read_data(folder: Path, facts: Mapping[str, Any]) -> TrainingData:
-    sources = facts.get("sources")
-    return TrainingData(
-        split=map_columns(folder / "split.arrow"),
-        images=SourceFolders(sources) if sources else ImageFolder(facts["images"], facts["exif_orientation"]),
-        vocabulary=Vocabulary.of_record(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))),
-        text_bank=read_text_bank(folder / "text_bank.safetensors"),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -11,14 +10,14 @@ from typing import Any
 from crqat_pipeline.detection_data.training_loader import BatchPart
 from crqat_pipeline.quantization import QuantSpec
 from crqat_pipeline.recipes.finished_stage import StageKeep, write_result
-from crqat_pipeline.recipes.on_workers import FAULT, LINES, RESULT, SPOKEN
+from crqat_pipeline.recipes.on_workers import LINES, RESULT
 from crqat_pipeline.recipes.qat import train_stage
 from crqat_pipeline.recipes.specs import NamedBuilderSpec, QatStageSpec, RunSpec, TeacherSpec
 from crqat_pipeline.recipes.stage_data import StageResult
 from crqat_pipeline.recipes.stage_job import StageJob, read_job
 from crqat_pipeline.recipes.teacher import train_detector
+from crqat_pipeline.recipes.worker_fault import has_fault, told_fault
 from crqat_pipeline.recipes.worker_lines import LineTracker
-from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.runtime.ranks import is_first, num_ranks, rank, together
 from crqat_pipeline.training.tracker import Tracker
 
@@ -29,20 +28,15 @@ def carry_out(folder: Path) -> None:
     An error that would come again is written down and ends this worker; workers that are started again for it end at
     once.
     """
-    if (folder / FAULT).is_file():
+    if has_fault(folder):
         return
     job = read_job(folder)
-    try:
+    with told_fault(folder):
         rows = BatchPart(rank(), num_ranks()).rows(_batch_size(job))
         with together(_batch_size(job) / len(rows)):
             result = KINDS[job.kind](job, LineTracker(folder / LINES))
             if is_first():
                 write_result(folder / RESULT, job.facts, result)
-    except tuple(SPOKEN.values()) as error:
-        kind = next(name for name, each in SPOKEN.items() if isinstance(error, each))
-        with atomic_path(folder / FAULT) as temporary:
-            temporary.write_text(json.dumps({"kind": kind, "text": str(error)}), encoding="utf-8")
-        raise
 
 
 def _batch_size(job: StageJob) -> int:

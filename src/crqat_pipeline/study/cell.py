@@ -22,6 +22,7 @@ from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.qat import post_training_quantization, run_stage
 from crqat_pipeline.recipes.specs import PtqSpec, QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import digest
+from crqat_pipeline.runtime.claims import Claims
 from crqat_pipeline.structures.checkpoint import Checkpoint
 from crqat_pipeline.study.cell_data import calibrated_on, trained_on
 from crqat_pipeline.study.kept import keep_checkpoint, write_json
@@ -83,11 +84,14 @@ def read_row(path: Path) -> Row:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def run_cell(cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPlace) -> Row:
+def run_cell(
+    cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPlace, claims: Claims | None = None
+) -> Row:
     """The row of figures; read if it is there. A training that diverges gives a row with `failed` and no figures.
 
     `teacher` identifies the teacher's weights: the same parameters give other weights on another machine, and only
-    methods that had the same teacher are paired.
+    methods that had the same teacher are paired. claims: cells that begin alike share students, and each of these is
+    trained by one process; the others wait for it.
     """
     if place.row.is_file():
         return read_row(place.row)
@@ -101,7 +105,7 @@ def run_cell(cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPla
         "failed": "",
     }
     try:
-        student, seconds = _student(cell, study, problem, place, teacher)
+        student, seconds = _student(cell, study, problem, place, teacher, claims or Claims())
     except NonFiniteLossError as error:
         row["failed"] = str(error)
     else:
@@ -115,7 +119,7 @@ def run_cell(cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPla
 
 
 def _student(
-    cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPlace, teacher: Checkpoint
+    cell: Cell, study: StudySpec, problem: StudyProblem, place: CellPlace, teacher: Checkpoint, claims: Claims
 ) -> tuple[Checkpoint, float]:
     """The trained student, and the seconds that its stages took when they ran."""
     method, run = study.methods[cell.method], RunSpec(seed=cell.seed, device=problem.device)
@@ -130,13 +134,16 @@ def _student(
     student, seconds = teacher, 0.0
     for spec, key in zip(_stages(cell, study, problem), keys, strict=True):
         path = place.students / f"{key}.safetensors"
-        if not path.is_file():
+
+        def train(path: Path = path, spec: QatStageSpec = spec, student: Checkpoint = student) -> None:
             resume_folder = path.with_suffix(".resume")
             resume_folder.mkdir(parents=True, exist_ok=True)
             result = run_stage(student, teacher, data, calibration, quantization, spec, run, StageKeep(resume_folder))
             facts = {**result.student.metadata, "seconds": result.metrics["seconds"]}
             keep_checkpoint(path, Checkpoint(result.student.tensors, facts))
             shutil.rmtree(resume_folder)
+
+        claims.make(path, train)
         student = read_checkpoint(path)
         seconds += student.metadata["seconds"]
     return student, seconds

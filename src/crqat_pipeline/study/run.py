@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crqat_pipeline.study.cell import Cell, CellPlace, Row, read_row, run_cell, student_keys
 from crqat_pipeline.study.cell_data import calibrated_on, trained_on
+from crqat_pipeline.study.on_workers import run_on_workers
 from crqat_pipeline.study.pool import StudyPool
 from crqat_pipeline.study.problem import Phase, StudyProblem, key_of, split_key
 from crqat_pipeline.study.spec import StudySpec
@@ -124,9 +125,9 @@ def run_study(
     trained whose cells are all finished. With `study.finished_only` nothing is run, and missing cells are left out.
     """
     placement = Placement(folder, rows, study, problem)
-    tuned = _rows_of(tuning_cells(study, study.chosen), "learning rates", study, problem, placement, report)
+    tuned = _rows_of(tuning_cells(study, study.chosen), "learning rates", study, problem, placement, report, folder)
     cells = final_cells(study, study.chosen, best_rates(study, tuned))
-    return [*tuned, *_rows_of(cells, "study", study, problem, placement, report)]
+    return [*tuned, *_rows_of(cells, "study", study, problem, placement, report, folder)]
 
 
 def _rows_of(
@@ -136,11 +137,15 @@ def _rows_of(
     problem: StudyProblem,
     placement: Placement,
     report: Callable[[Row], None],
+    folder: Path,
 ) -> list[Row]:
     jobs = {cell: _CellJob(cell, study, placement.cell(cell)) for cell in cells}
     if study.finished_only:
         return [read_row(job.place.row) for job in jobs.values() if job.place.row.is_file()]
     missing = [job for job in jobs.values() if not job.place.row.is_file()]
+    if missing and study.workers.is_shared:
+        run_on_workers(study, problem, {job.cell: job.place for job in missing}, folder, label, report)
+        missing = []
     teachers = {job.cell.seed: job.place.teacher for job in missing if not job.place.teacher.is_file()}
     if teachers:
         with StudyPool(problem, study.processes, study.threads_per_process) as pool:

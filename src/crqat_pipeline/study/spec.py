@@ -15,6 +15,7 @@ from crqat_pipeline.recipes.specs import BatchNormTreatment
 from crqat_pipeline.runtime.lookup import look_up
 from crqat_pipeline.training.fusion_balance import FusionBalanceSpec
 from crqat_pipeline.training.spec import OptimizationSpec
+from crqat_pipeline.training.workers.spec import WorkersSpec
 
 
 class _Spec(BaseModel):
@@ -106,8 +107,12 @@ class StudySpec(_Spec):
         ge=0,
         description="Draws of the reported images with replacement (bootstrap); 0: no interval over images",
     )
-    processes: int = Field(default=2, ge=1, description="Cells that run side by side")
+    processes: int = Field(default=2, ge=1, description="Cells that run side by side, on this machine")
     threads_per_process: int = Field(default=1, ge=1)
+    workers: WorkersSpec = Field(
+        default_factory=WorkersSpec,
+        description="Cells on workers of torchrun or Ray instead, on many machines too: each takes cells by itself",
+    )
     loader: LoaderSpec
     optimization: OptimizationSpec = Field(description="Of every method; the grid replaces learning_rate")
     methods: dict[str, MethodSpec] = Field(min_length=1)
@@ -142,6 +147,16 @@ class StudySpec(_Spec):
         """What the learning rates of these methods are chosen among, in order: the grid, and what they add to it."""
         further = (rate for name in names for rate in self.methods[name].further_rates)
         return tuple(sorted({*self.learning_rates, *further}))
+
+    @property
+    def side_by_side(self) -> int:
+        """Cells that run at once."""
+        return self.workers.num_workers if self.workers.is_shared else self.processes
+
+    @property
+    def threads(self) -> int:
+        """Of a cell's arithmetic."""
+        return self.workers.threads if self.workers.is_shared else self.threads_per_process
 
     @property
     def chosen(self) -> tuple[str, ...]:

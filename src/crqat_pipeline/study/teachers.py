@@ -8,6 +8,7 @@ from pathlib import Path
 from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.teacher import make_teacher
+from crqat_pipeline.runtime.claims import Claims
 from crqat_pipeline.runtime.verified_download import sha256_of
 from crqat_pipeline.study.kept import keep_checkpoint
 from crqat_pipeline.study.problem import StudyProblem, key_of
@@ -34,9 +35,15 @@ def _ready_weights(weights: str | None) -> list[str]:
 
 
 def train_teacher(problem: StudyProblem, seed: int, path: Path) -> None:
-    """Train the teacher of a seed unless it is there; a killed training goes on at its last checkpoint."""
-    if path.is_file():
-        return
+    """Train the teacher of a seed unless it is there; a killed training goes on at its last checkpoint.
+
+    One that another process trains already is waited for.
+    """
+    Claims().make(path, lambda: make_teacher_file(problem, seed, path))
+
+
+def make_teacher_file(problem: StudyProblem, seed: int, path: Path) -> None:
+    """The same for a process that has claimed the file."""
     resume_folder = path.with_suffix(".resume")
     resume_folder.mkdir(parents=True, exist_ok=True)
     run = RunSpec(seed=seed, device=problem.device)

@@ -88,7 +88,7 @@ other seeds ({tuning_seeds}) and other images.
 - Δ AP, images: the same difference on images drawn with replacement, mean over seeds, and its middle 95 %. The interval
   over seeds says what another training gives, this one what other images of the kind may give.
 - MAE: mean absolute difference of cosines from the teacher's.
-- s: seconds of training on {study.threads_per_process} thread, {study.processes} side by side, beside other work.
+- s: seconds of training on {study.threads} thread, {study.side_by_side} side by side, beside other work.
 """
     return [*text.splitlines(), ""]
 

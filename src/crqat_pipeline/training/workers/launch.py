@@ -11,9 +11,11 @@ from crqat_pipeline.training.workers.spec import WorkersSpec
 
 @dataclass(frozen=True)
 class Launch:
-    """entry: module:function, called with `folder` on every worker, within torch's default process group.
+    """entry: module:function, called with `folder` on every worker.
 
     folder: where all machines find the work. token: names the run that starts it. device: as in the run's parameters.
+    is_group: the workers do one thing together, within torch's default process group; otherwise each works by itself on
+    pieces that it claims (runtime.claims).
     """
 
     entry: str
@@ -21,9 +23,10 @@ class Launch:
     token: str
     device: str
     workers: WorkersSpec
+    is_group: bool = True
 
     def call_entry(self) -> None:
-        """In a worker whose process group is there."""
+        """In a worker; its process group is there, if it has one."""
         module, _, function = self.entry.partition(":")
         getattr(importlib.import_module(module), function)(self.folder)
 

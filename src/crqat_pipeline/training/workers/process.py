@@ -29,6 +29,9 @@ def main() -> None:
         if is_gpu:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         torch.set_num_threads(launch.workers.threads)
+        if not launch.is_group:
+            launch.call_entry()
+            return
         distributed.init_process_group("nccl" if is_gpu else "gloo")
         distributed.barrier()  # a worker that refuses at once would be gone before the others have found it
         with together():

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from crqat_pipeline.training.workers.launch import WorkersLostError
+from crqat_pipeline.training.workers.spec import WorkersSpec
+
 STORE_BYTES = 128 * 2**20
 """Of objects, on a cluster of our own: what is large lies in files."""
 
@@ -36,3 +39,11 @@ def joined_ray() -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def lost_by_ray(workers: WorkersSpec, error: Exception) -> WorkersLostError:
+    """What is raised where Ray gave up."""
+    return WorkersLostError(
+        f"{workers.num_workers} workers are needed, and Ray could not keep them: {error}. Start the same command "
+        "again: it goes on from its last checkpoint."
+    )

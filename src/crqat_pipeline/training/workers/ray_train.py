@@ -10,9 +10,9 @@ from torch import distributed
 
 from crqat_pipeline.runtime.ranks import together
 from crqat_pipeline.training.workers.heartbeat import Watch, watching
-from crqat_pipeline.training.workers.launch import Launch, WorkersLostError
+from crqat_pipeline.training.workers.launch import Launch
 from crqat_pipeline.training.workers.process import RUN_IS_OVER, read_launch
-from crqat_pipeline.training.workers.ray_cluster import joined_ray
+from crqat_pipeline.training.workers.ray_cluster import joined_ray, lost_by_ray
 from crqat_pipeline.training.workers.torchrun import described
 
 
@@ -41,10 +41,7 @@ def launch_with_ray(launch: Launch) -> None:
         try:
             trainer.fit()
         except Exception as error:
-            raise WorkersLostError(
-                f"{workers.num_workers} workers are needed, and Ray could not keep them: {error}. Start the same "
-                "command again: it goes on from its last checkpoint."
-            ) from error
+            raise lost_by_ray(workers, error) from error
 
 
 def work(facts: dict[str, Any]) -> None:

@@ -16,9 +16,10 @@ def _with_torchrun(launch: Launch) -> None:
 
 
 def _with_ray(launch: Launch) -> None:
+    from crqat_pipeline.training.workers.ray_tasks import launch_as_tasks
     from crqat_pipeline.training.workers.ray_train import launch_with_ray
 
-    launch_with_ray(launch)
+    (launch_with_ray if launch.is_group else launch_as_tasks)(launch)
 
 
 LAUNCHERS: Mapping[str, Callable[[Launch], None]] = MappingProxyType({"torchrun": _with_torchrun, "ray": _with_ray})
