@@ -61,6 +61,10 @@ def panel(error: BaseException, where: str = "") -> str:
 def _text(error: BaseException) -> str:
     if isinstance(error, pydantic.ValidationError):
         return f"{error.title}: {faults_text(error)}."
+    if isinstance(error, OmegaConfBaseException):
+        rule = str(error).partition("\n")[0].rstrip(".")
+        where = f": key {error.full_key!r}" if error.full_key else ""
+        return f"{rule}{where}. Correct what it refers to, in the files of conf/ or in --params."
     text = error.format_message() if isinstance(error, click.ClickException) else str(error)
     way_out = next((way for begins, way in WAYS_OUT.items() if text.startswith(begins)), "")
     return f"{text.strip().removesuffix('.')}. {way_out}" if way_out else text

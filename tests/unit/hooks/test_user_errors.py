@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from kedro.framework.project import pipelines
 from kedro.framework.startup import bootstrap_project
 from kedro.io import DatasetError
+from omegaconf import OmegaConf
 
 from crqat_pipeline.catalog_io.annotations import AnnotationsDataset
 from crqat_pipeline.hooks.run_command import command
@@ -81,6 +82,14 @@ def test_what_kedro_says_of_a_filter_gets_a_way_out():
     error = raised(create_pipeline().from_nodes, "data_prep.nothing")
     assert users_error(error) is error
     assert "['data_prep.nothing']. `kedro registry describe <pipeline>` lists them." in panel(error)
+
+
+@pytest.mark.parametrize("written", [{"a": "${b}"}, {"a": "${a}"}])
+def test_a_reference_that_leads_nowhere_is_told_with_its_key(written):
+    error = raised(lambda: OmegaConf.to_container(OmegaConf.create(written), resolve=True))
+    lines = panel(error).splitlines()
+    assert len(lines) == 3
+    assert "key 'a'. Correct what it refers to" in lines[1]
 
 
 @pytest.fixture
