@@ -14,6 +14,8 @@ INK, FAINT = "#39424e", "#dfe3e8"
 COLOURS = ("#3b82c4", "#e8a33d", "#17927e", "#b5487f", "#7b5cd6", "#76808c", "#c4573b", "#5a9e2f", "#2f6f9e", "#a3782f")
 MARKERS = "osD^vP*Xph"
 COMPARED = (("AP_qat", "seen"), ("AP_unseen", "unseen"), ("AP_novel", "novel"))
+ALL = ("AP", "all")
+"""Where the annotations know no such groups of categories."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -28,12 +30,13 @@ def differences_figure(rows: Sequence[Compared]) -> Figure:
     shown = [row for row in rows if row.reference is not None]
     figure = new_figure(8, 1.2 + 0.62 * max(len(shown), 1))
     axes = figure.subplots()
-    for offset, (figure_name, label) in enumerate(COMPARED):
+    groups = [one for one in COMPARED if any(row.difference(one[0]) for row in shown)] or [ALL]
+    for offset, (figure_name, label) in enumerate(groups):
         at, means, reaches = [], [], []
         for index, row in enumerate(shown):
             paired = row.difference(figure_name)
             if paired is not None:
-                at.append(index + 0.22 * (offset - 1))
+                at.append(index + 0.22 * (offset - (len(groups) - 1) / 2))
                 means.append(100 * paired.mean)
                 reaches.append(100 * (paired.high - paired.mean))
         axes.errorbar(
@@ -82,14 +85,19 @@ def _draw_rates(axes: Axes, means: Mapping[str, Sequence[float]], rates: Sequenc
 
 
 def alignment_figure(rows: Sequence[Compared]) -> Figure:
-    """Distance to the teacher's embeddings against AP on unseen categories: a dot per seed, a mark per method."""
+    """Distance to the teacher's embeddings against AP: a dot per seed, a mark per method.
+
+    AP on unseen categories where the annotations know them.
+    """
+    has_unseen = any(row.figures.get("AP_unseen") for row in rows)
+    accuracy, label = ("AP_unseen", "AP on unseen categories, %") if has_unseen else ("AP", "AP, %")
     figure = new_figure(9, 4.2)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (name, title) in zip(
         panels, (("region_text_mae", "region–text MAE"), ("region_region_mae", "region–region MAE")), strict=True
     ):
         for index, row in enumerate(rows):
-            distances, precisions = row.figures.get(name, {}), row.figures.get("AP_unseen", {})
+            distances, precisions = row.figures.get(name, {}), row.figures.get(accuracy, {})
             seeds = sorted(distances.keys() & precisions.keys())
             colour = COLOURS[index % len(COLOURS)]
             axes.scatter(
@@ -97,7 +105,7 @@ def alignment_figure(rows: Sequence[Compared]) -> Figure:
             )
             axes.plot(
                 row.mean(name),
-                100 * row.mean("AP_unseen"),
+                100 * row.mean(accuracy),
                 MARKERS[index % len(MARKERS)],
                 markersize=10,
                 color=colour,
@@ -107,6 +115,6 @@ def alignment_figure(rows: Sequence[Compared]) -> Figure:
         axes.set_xlabel(f"{title} to the teacher")
         axes.grid(color=FAINT)
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("AP on unseen categories, %")
+    panels[0].set_ylabel(label)
     panels[1].legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from crqat_pipeline.quantization import QuantSpec
+from crqat_pipeline.reporting.study_page.figures import alignment_figure, differences_figure
 from crqat_pipeline.reporting.study_page.page import results_page
 from crqat_pipeline.study.cell import IMAGE_DRAWS
 from crqat_pipeline.study.comparison import cells_by_method, compare, grid
@@ -211,3 +212,14 @@ def test_figures_that_nobody_has_get_no_column():
     cells = cells_frame().drop(columns=["AP_qat", "AP_unseen", "AP_novel"])
     page = results_page(cells, study_spec(seeds=[0, 1, 2], tuning_seeds=[5]), QuantSpec.parse("4-4-8"), COSTS)[0]
     assert "| rate | AP | Δ AP |" in page
+
+
+def test_pictures_show_all_categories_where_the_annotations_know_no_groups():
+    cells = cells_frame().drop(columns=["AP_qat", "AP_unseen", "AP_novel"])
+    compared = list(compare(cells, study_spec()).values())
+    differences = differences_figure(compared).axes[0]
+    assert [text.get_text() for text in differences.get_legend().get_texts()] == ["all"]
+    assert all(len(drawn.get_segments()) == 2 for drawn in differences.collections)
+    panels = alignment_figure(compared).axes
+    assert panels[0].get_ylabel() == "AP, %"
+    assert sum(len(drawn.get_offsets()) for drawn in panels[0].collections) == len(cells[cells["phase"] == "final"])
