@@ -122,7 +122,7 @@ def serve(row: str, options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
     before_mb = peak_mb("cpu") if options.device == "cpu" else 0.0
     detector, batch = build(row, options)
-    optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-5)
+    optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-5, fused=True)  # as in training
     step = train_step(detector, batch, optimizer, options)
     started = time.perf_counter()
     for _ in range(WARM_UP_STEPS):
