@@ -1,7 +1,7 @@
 """Latency, memory and size of every exported form, against full precision in ONNX and in PyTorch, in one run.
 
-    python benchmarks/export_speed.py                       # YOLO-World-S, 640 px, 80 prompts, 1 and 2 threads
-    python benchmarks/export_speed.py --detector yolo_world_n --image-size 320 --threads 1
+    python -m benchmarks.export_speed                       # YOLO-World-S, 640 px, 80 prompts, 1 and 2 threads
+    python -m benchmarks.export_speed --detector yolo_world_n --image-size 320 --threads 1
 
 Weights are random, which changes no time; quantizers are calibrated on noise. Every row is a fresh process, so that
 peak memory is its own, and rounds go through all rows in turn, so that other work on the machine falls on all of them.
@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.speed_setting import setting, speed_parser
 
 ROWS = {
     "PyTorch fp32": ("torch", "fp32"),
@@ -129,21 +131,15 @@ def memory_kb(field: str) -> int:
 
 def in_new_process(row: dict[str, Any]) -> dict[str, float]:
     environment = os.environ | {"OMP_NUM_THREADS": str(row["threads"])}
-    command = [sys.executable, __file__, "--measure", json.dumps(row)]
+    command = [sys.executable, "-m", "benchmarks.export_speed", "--measure", json.dumps(row)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detector", default="yolo_world_s")
-    parser.add_argument("--version", type=int, default=2)
-    parser.add_argument("--image-size", type=int, default=640)
-    parser.add_argument("--prompts", type=int, default=80)
+    parser = speed_parser(__doc__, image_size_px=640, rounds=3, runs=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=5, help="calls per round")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -183,8 +179,7 @@ def report(arguments: argparse.Namespace, threads: int, found: dict[str, list[di
     }
     clock = "cpu_ms" if threads == 1 else "wall_ms"
     base = medians[BASELINE][clock]
-    setting = f"{arguments.image_size} px, {arguments.prompts} prompts, {threads} thread(s)"
-    print(f"\n{arguments.detector} v{arguments.version}, {setting}")
+    print(f"\n{setting(arguments, threads)}")
     print(f"{'':<36}{'cpu ms':>9}{'wall ms':>9}{'speed':>8}{'memory MB':>11}{'file MB':>9}")
     for label, values in medians.items():
         file = folder / f"{ROWS[label][1]}.onnx"

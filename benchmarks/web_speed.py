@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.export_speed import write_models
+from benchmarks.speed_setting import setting, speed_parser
 
 from tests.support.chromium import EXECUTABLE, Browser
 from tests.support.static_site import static_site
@@ -57,14 +58,8 @@ def measure(browser: Browser, address: str, picture: Path, threads: int, runs: i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--detector", default="yolo_world_s")
-    parser.add_argument("--version", type=int, default=2)
-    parser.add_argument("--image-size", type=int, default=320)
-    parser.add_argument("--prompts", type=int, default=80)
+    parser = speed_parser(__doc__, image_size_px=320, rounds=3, runs=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--runs", type=int, default=5, help="calls per round")
     parser.add_argument("--runtime", type=Path, help="folder with the package of onnxruntime-web [default: npm]")
     arguments = parser.parse_args()
     if EXECUTABLE is None:
@@ -88,8 +83,7 @@ def main() -> None:
         finally:
             browser.close()
     medians = {form: statistics.median(found) for form, found in times.items()}
-    setting = f"{arguments.image_size} px, {arguments.prompts} prompts, {arguments.threads} thread(s)"
-    print(f"{arguments.detector} v{arguments.version}, {setting}, wasm")
+    print(f"{setting(arguments, arguments.threads)}, wasm")
     for form in FORMS:
         fastest = min(times[form])
         print(

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from crqat_pipeline.cli import litert_form, ncnn_form, vendor_form, web_form
+from crqat_pipeline.cli import coreml_form, litert_form, ncnn_form, vendor_form, web_form
+from crqat_pipeline.cli.coreml_form import COREML
+from crqat_pipeline.cli.coreml_form import SUFFIX as PACKAGE
 from crqat_pipeline.cli.export_request import ExportRequest
 from crqat_pipeline.cli.litert_form import LITERT, SUFFIX
 from crqat_pipeline.cli.ncnn_form import NCNN
@@ -20,7 +22,9 @@ from crqat_pipeline.runtime.sides import Sides
 
 AUTOMATIC = "auto"
 FORMS = (AUTOMATIC, "fast", "spec", "openvino", "tensorrt", "fp32")
-SUFFIXES: Mapping[str, str | None] = MappingProxyType({WEB: None, VENDOR: None, LITERT: SUFFIX, NCNN: None})
+SUFFIXES: Mapping[str, str | None] = MappingProxyType(
+    {WEB: None, VENDOR: None, LITERT: SUFFIX, NCNN: None, COREML: PACKAGE}
+)
 """Forms that are no ONNX files: the suffix of what they write, None for a folder."""
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
@@ -31,7 +35,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="The .onnx file to write; litert: a .tflite file; web, vendor, ncnn: a folder.",
+    help="The .onnx file to write; litert: .tflite; coreml: .mlpackage; web, vendor, ncnn: a folder.",
 )
 @click.option(
     "--form",
@@ -40,7 +44,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help="auto: fast where there are pre-activation quantizers, or images to calibrate them on; openvino without; fp32 "
     "unquantized. web: a folder with a page that detects in a browser. vendor: one for toolchains that "
-    "quantize by themselves. litert: a .tflite file. ncnn: a folder with a network for ncnn.",
+    "quantize by themselves. litert: a .tflite file. ncnn: a folder with a network for ncnn. coreml: a package for iOS "
+    "and macOS, which nothing here runs.",
 )
 @click.option("--images", type=FOLDER, help="Images to prove the graph on [default: drawn scenes].")
 @click.option("--num-images", type=click.IntRange(1, 100_000), default=8, show_default=True, help="How many of them.")
@@ -114,7 +119,7 @@ def command(model: Path, out: Path, form: str, images: Path | None, num_images: 
         write(ExportRequest(opened, model, out, form, size_px, images, num_images, calibrating, wishes))
     except (ValueError, OSError) as error:
         raise refused(error) from error
-    if images is None:
+    if images is None and form != COREML:
         click.echo("compared on drawn scenes; give --images FOLDER to compare on images of your own")
 
 
@@ -153,5 +158,11 @@ def _write_graph(request: ExportRequest) -> None:
 
 Writer = Callable[[ExportRequest], None]
 WRITERS: Mapping[str, Writer] = MappingProxyType(
-    {WEB: web_form.write, VENDOR: vendor_form.write, LITERT: litert_form.write, NCNN: ncnn_form.write}
+    {
+        WEB: web_form.write,
+        VENDOR: vendor_form.write,
+        LITERT: litert_form.write,
+        NCNN: ncnn_form.write,
+        COREML: coreml_form.write,
+    }
 )

@@ -5,9 +5,8 @@ Shape letters: B images, 3 RGB, H W pixels.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.ncnn.graph import NcnnGraph, build_ncnn
+from crqat_pipeline.export.ncnn.narrowing import narrowed
 from crqat_pipeline.export.ncnn.runtime import FILES, open_ncnn, require_ncnn
 from crqat_pipeline.export.ncnn.translation import INT8_REACH
 from crqat_pipeline.export.onnx.graph import IMAGES
@@ -29,8 +29,6 @@ from crqat_pipeline.export.vendor.graph import build_vendor_graph
 from crqat_pipeline.export.vendor.reading import GraphReading
 from crqat_pipeline.export.verified_onnx import check_parity
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, signed
-from crqat_pipeline.quantization.grid import IntegerGrid
-from crqat_pipeline.quantization.parts import quantizers
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 FORM = "ncnn"
-NEWEST_OPSET, WIDEST_BITS = 18, 8
+NEWEST_OPSET = 18
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,6 @@ class NcnnFolder:
     num_narrowed: int
     num_left_out: int
     parity: ParityReport
-
-
-class WithoutLowest(IntegerGrid):
-    """Unsigned codes that begin at 1."""
-
-    @property
-    def quant_min(self) -> int:
-        return 1
 
 
 def write_ncnn(
@@ -80,7 +70,7 @@ def write_ncnn(
     """
     require_onnx()
     require_ncnn()
-    student, num_narrowed, num_left_out = _as_ncnn_has_it(detector)
+    student, num_narrowed, num_left_out = narrowed(detector)
     spec = VendorSpec(opset=NEWEST_OPSET, batch_size=1, image_size_px=image_size_px)
     graph = build_vendor_graph(student, spec, text_bank, extra_metadata)
     facts = _facts(graph.model).model_copy(update={"form": FORM})
@@ -107,20 +97,6 @@ def write_ncnn(
         num_left_out,
         parity,
     )
-
-
-def _as_ncnn_has_it(detector: OpenVocabularyDetector) -> tuple[OpenVocabularyDetector, int, int]:
-    """A copy, the number of its grids that lost their lowest code, and of pre-activation quantizers that are off."""
-    student = copy.deepcopy(detector)
-    num_narrowed = num_left_out = 0
-    for name, quantizer in quantizers(student):
-        kind, grid = name.rpartition(".")[2], quantizer.grid
-        if kind == "output_quantizer" and quantizer.is_on:
-            quantizer.is_on, num_left_out = False, num_left_out + 1
-        elif kind == "input_quantizer" and quantizer.is_on and grid.bits == WIDEST_BITS and not grid.is_symmetric:
-            quantizer.plan = replace(quantizer.plan, grid=WithoutLowest(grid.bits, is_symmetric=False))
-            num_narrowed += 1
-    return student, num_narrowed, num_left_out
 
 
 def _facts(model: ModelProto) -> OnnxFacts:
