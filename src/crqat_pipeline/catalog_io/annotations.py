@@ -45,14 +45,14 @@ class AnnotationsDataset(GivenOrMade["Mapping[str, Any]", "AnnotationFile | None
     def load(self) -> AnnotationFile | None:
         if self.is_absent:
             return None
-        from crqat_pipeline.detection_data.annotation_file import AnnotationFile, read_json_annotations
+        from crqat_pipeline.detection_data.annotation_file import AnnotationFile, read_annotation_columns
         from crqat_pipeline.runtime.json_file import JsonFileError
 
         path = self.existing_path()
         if path.is_dir():
             raise DatasetError(f"An annotation file must be a JSON file; {path} is a folder. Name the file in it.")
         try:
-            content = read_json_annotations(path)
+            content = read_annotation_columns(path)
             moved = content if self._images_below is None else _moved(content, self._images_below)
             return AnnotationFile(moved, str(path), self._rules())
         except JsonFileError as error:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal
+
+import numpy as np
 
 from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
 from crqat_pipeline.detection_data.annotation_file import AnnotationFile, image_file_name, is_federated
 from crqat_pipeline.detection_data.annotation_records import ReadingRules, read_records
+from crqat_pipeline.detection_data.annotation_schema import SECTIONS
+from crqat_pipeline.detection_data.box_columns import BLOCK, BoxColumns, integers
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.image_reading import ImageError
 from crqat_pipeline.runtime.progress import progress
@@ -56,18 +61,17 @@ def examine(annotations: Record, images: ImageFolder, role: Role = "any", *, dec
     """
     records = annotations.records if isinstance(annotations, AnnotationFile) else read_records(annotations)
     content = records.content
-    sound = {name: [one for one in _rows(content, name) if isinstance(one, Mapping)] for name in _SECTIONS}
-    image_records, boxes, categories = sound.values()
+    image_records, boxes, categories = (_sound(_rows(content, name)) for name in SECTIONS)
     faults = [*records.faults, *_repeated_boxes(boxes), *_role_faults(content, boxes, role)]
     faults += _image_faults(image_records, images, decode_images)
-    with_boxes = {box["image_id"] for box in boxes}
+    with_boxes = set(integers(boxes, "image_id").tolist())
     summary = AnnotationSummary(
         num_images=len(image_records),
         num_images_without_boxes=len({image["id"] for image in image_records} - with_boxes),
         num_boxes=len(boxes),
-        num_crowd_boxes=sum(box.get("iscrowd", 0) for box in boxes),
+        num_crowd_boxes=int(integers(boxes, "iscrowd", 0).sum()),
         num_categories=len(categories),
-        num_categories_with_boxes=len({box["category_id"] for box in boxes}),
+        num_categories_with_boxes=len(np.unique(integers(boxes, "category_id"))),
     )
     return Examined(summary, tuple(faults), records.left_out)
 
@@ -93,21 +97,21 @@ def check_annotations(
     return examined.summary
 
 
-_SECTIONS = ("images", "annotations", "categories")
-
-
 def _rows(content: Record, section: str) -> Sequence[Any]:
     rows = content.get(section)
-    return rows if isinstance(rows, list) else ()
+    return rows if isinstance(rows, list | BoxColumns) else ()
+
+
+def _sound(rows: Sequence[Any]) -> Sequence[Any]:
+    return rows if isinstance(rows, BoxColumns) else [one for one in rows if isinstance(one, Mapping)]
 
 
 def _repeated_boxes(boxes: Sequence[Record]) -> Iterator[Fault]:
-    counts: dict[int, int] = {}
-    for box in boxes:
-        counts[box["id"]] = counts.get(box["id"], 0) + 1
-    for number, count in counts.items():
-        if count > 1:
-            yield Fault("duplicate id", f"annotation id {number} occurs {count} times; ids must be unique")
+    """In the order in which the ids first occur."""
+    ids, firsts, counts = np.unique(integers(boxes, "id"), return_index=True, return_counts=True)
+    repeated = np.flatnonzero(counts > 1)
+    for one in repeated[np.argsort(firsts[repeated])].tolist():
+        yield Fault("duplicate id", f"annotation id {ids[one]} occurs {counts[one]} times; ids must be unique")
 
 
 def _role_faults(content: Record, boxes: Sequence[Record], role: Role) -> Iterator[Fault]:
@@ -122,7 +126,7 @@ def _role_faults(content: Record, boxes: Sequence[Record], role: Role) -> Iterat
             f"all {len(boxes)} boxes are crowds (iscrowd 1), which are left out of training. Where they are single "
             "objects with RLE masks, write iscrowd 0",
         )
-    elif role == "training" and not boxes and isinstance(content.get("annotations"), list):
+    elif role == "training" and not boxes and isinstance(content.get("annotations"), list | BoxColumns):
         yield Fault("no box", "no box can be trained on: 'annotations' has none that is sound")
 
 
@@ -180,6 +184,7 @@ def _image_fault(image: Record, folder: ImageFolder, decode_images: bool) -> Fau
 
 
 def _image_faults(images: Sequence[Record], folder: ImageFolder, decode_images: bool) -> Iterator[Fault]:
-    with ThreadPoolExecutor(DECODING_THREADS) as pool:
-        results = pool.map(lambda image: _image_fault(image, folder, decode_images), images)
-        yield from filter(None, progress(results, "checking images", len(images), "img"))
+    with ThreadPoolExecutor(DECODING_THREADS) as pool:  # in blocks: a pool keeps a record of all that it is given
+        blocks = (images[first : first + BLOCK] for first in range(0, len(images), BLOCK))
+        results = (pool.map(lambda image: _image_fault(image, folder, decode_images), block) for block in blocks)
+        yield from filter(None, progress(chain.from_iterable(results), "checking images", len(images), "img"))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from sys import intern
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
 from crqat_pipeline.detection_data.annotation_records import ReadingRules, ReadRecords, read_records
 from crqat_pipeline.detection_data.annotation_schema import SECTIONS
+from crqat_pipeline.detection_data.box_columns import BoxColumns
 from crqat_pipeline.runtime.json_file import JsonFileError, read_json_file
+from crqat_pipeline.runtime.json_sections import read_json_sections
 
 
 class AnnotationFile(Mapping[str, Any]):
@@ -77,10 +81,30 @@ def read_json_annotations(path: str | Path) -> dict[str, Any]:
 
     Raises ValueError if it is not JSON, or not COCO- or LVIS-like.
     """
-    content = read_json_file(path, "An annotation file", without_mask)
+    return _checked(read_json_file(path, "An annotation file", without_mask), path)
+
+
+def _checked(content: Any, path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise JsonFileError(
             f"An annotation file must hold an object with {', '.join(SECTIONS)}; {path} holds a "
             f"{type(content).__name__}. Give the annotations, not the detections."
         )
     return content
+
+
+def read_annotation_columns(path: str | Path) -> dict[str, Any]:
+    """As `read_json_annotations`, with the same errors; its boxes are columns, and the file is read piece by piece."""
+    content = read_json_sections(path, GATHER, "An annotation file", without_mask)
+    return _checked(content, path)
+
+
+def _with_shared_keys(records: Iterable[Any]) -> list[Any]:
+    """Records that are decoded one by one have texts of their own for the same keys."""
+    return [{intern(key): value for key, value in one.items()} if type(one) is dict else one for one in records]
+
+
+GATHER: Mapping[str, Callable[[Iterable[Any]], Any]] = MappingProxyType(
+    {"images": _with_shared_keys, "annotations": BoxColumns}
+)
+"""Section -> how its records are kept; other lists are lists."""

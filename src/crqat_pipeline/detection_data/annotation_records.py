@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from crqat_pipeline.detection_data.annotation_faults import Fault
 from crqat_pipeline.detection_data.annotation_schema import RECORDS, SECTIONS
+from crqat_pipeline.detection_data.box_columns import BLOCK, BoxColumns, Boxes, as_given, integers
 from crqat_pipeline.detection_data.faulty_boxes import FaultyBoxSpec, area_of, normalized_fault, refusals, sound_boxes
 from crqat_pipeline.detection_data.record_spelling import SPELLINGS, shown, whole_number
 
@@ -76,18 +79,20 @@ def read_records(content: Mapping[str, Any], rules: ReadingRules | None = None) 
     return ReadRecords(content if is_same else {**content, **sections}, tuple(faults), left_out)
 
 
-def _section(content: Record, section: str, rules: ReadingRules, faults: list[Fault]) -> list[dict[str, Any]]:
+def _section(content: Record, section: str, rules: ReadingRules, faults: list[Fault]) -> Any:
     """The sound records of a section; the list itself if all are in the spelling of the schema."""
     rows = content.get(section)
-    if not isinstance(rows, list):
+    if not isinstance(rows, list | BoxColumns):
         faults.append(Fault("missing section", f"'{section}' must be a list; got {type(rows).__name__}"))
         return []
     if not rows and section != "annotations":
         faults.append(Fault("empty list", f"'{section}' is empty; at least one record is needed"))
     try:
-        RECORDS[section].validate_python(rows)
+        for first in range(0, len(rows), BLOCK):
+            RECORDS[section].validate_python(rows[first : first + BLOCK])
     except ValidationError:
-        return [record for index, row in enumerate(rows) if (record := _record(row, section, index, rules, faults))]
+        read = (_record(row, section, index, rules, faults) for index, row in enumerate(rows))
+        return as_given(rows, (record for record in read if record))
     return rows
 
 
@@ -158,8 +163,10 @@ def _repeated_names(categories: Sequence[Record]) -> Iterator[Fault]:
             yield Fault("duplicate name", text)
 
 
-def _reference_faults(boxes: Sequence[Record], images: set[int], categories: set[int]) -> Iterator[Fault]:
-    for box in boxes:
+def _reference_faults(boxes: Boxes, images: set[int], categories: set[int]) -> Iterator[Fault]:
+    wrong_M = ~(_is_of(boxes, "image_id", images) & _is_of(boxes, "category_id", categories))
+    for row in np.flatnonzero(wrong_M).tolist():
+        box = boxes[row]
         if box["image_id"] not in images:
             text = f"annotation {box['id']} is of image {box['image_id']}, which is not in 'images'"
             yield Fault("unknown image", text)
@@ -168,13 +175,17 @@ def _reference_faults(boxes: Sequence[Record], images: set[int], categories: set
             yield Fault("unknown category", text)
 
 
-def _without_group(categories: list[dict[str, Any]], boxes: Sequence[Record]) -> list[dict[str, Any]]:
+def _is_of(boxes: Boxes, name: str, known: set[int]) -> NDArray[np.bool_]:
+    return np.isin(integers(boxes, name), np.fromiter(known, np.int64, len(known)))
+
+
+def _without_group(categories: list[dict[str, Any]], boxes: Boxes) -> list[dict[str, Any]]:
     """Without the row that Roboflow writes for the group of all classes: others name it, it has no box and no group."""
     groups = {one.get("supercategory") for one in categories if one.get("supercategory") != one["name"]}
     rows = [one for one in categories if one["name"] in groups and one.get("supercategory") in (None, "", "none")]
     if not rows:
         return categories
-    used = {box["category_id"] for box in boxes}
+    used = set(integers(boxes, "category_id").tolist())
     kept = [one for one in categories if one not in rows or one["id"] in used]
     return kept or categories
 

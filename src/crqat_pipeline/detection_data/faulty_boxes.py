@@ -9,9 +9,8 @@ Shape letters: M boxes.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from crqat_pipeline.detection_data.annotation_faults import Fault
+from crqat_pipeline.detection_data.box_columns import Boxes, as_given, four_numbers, integers, sides
 from crqat_pipeline.detection_data.record_spelling import shown
 
 Record = Mapping[str, Any]
@@ -53,21 +53,21 @@ class FaultyBoxSpec(BaseModel):
 class SoundBoxes:
     """records: without the faulty ones. faults: those found, by kind. is_changed: records are not those given."""
 
-    records: list[dict[str, Any]]
+    records: Boxes
     faults: list[Fault] = field(default_factory=list)
     is_changed: bool = False
 
 
 def sound_boxes(
-    boxes: list[dict[str, Any]], sizes: Mapping[int, tuple[int, int]], spec: FaultyBoxSpec, *, clips: bool = True
+    boxes: Boxes, sizes: Mapping[int, tuple[int, int]], spec: FaultyBoxSpec, *, clips: bool = True
 ) -> SoundBoxes:
     """Boxes that can be used, in their order; a clipped one is a new record.
 
     sizes: (width, height) by image id; a box of an image without one is only looked at by itself. clips: False keeps
     boxes that leave their image, and empty ones, as the reference evaluators count them.
     """
-    sides_M4 = _sides(boxes)
-    size_M2 = np.array([sizes.get(box["image_id"], UNKNOWN_SIZE) for box in boxes], np.float64).reshape(-1, 2)
+    sides_M4 = sides(boxes)
+    size_M2 = _sizes(boxes, sizes)
     start_M2, side_M2 = sides_M4[:, :2], sides_M4[:, 2:]
     with np.errstate(over="ignore", invalid="ignore"):
         end_M2 = start_M2 + side_M2
@@ -85,13 +85,10 @@ def sound_boxes(
     is_faulty_M: Mask = np.asarray(np.array([*kinds.values()], np.bool_).any(axis=0))
     if not is_faulty_M.any():
         return SoundBoxes(boxes)
-    faults = [_fault(kind, boxes[row], sizes) for kind, mask_M in kinds.items() for row in np.flatnonzero(mask_M)]
-    kept = []
-    for row in range(len(boxes)):
-        if clips and leaves_M[row]:
-            kept.append(_clipped(boxes[row], sides_M4[row], sizes.get(boxes[row]["image_id"], UNKNOWN_SIZE)))
-        elif not is_faulty_M[row]:
-            kept.append(boxes[row])
+    faults = [
+        _fault(kind, boxes[row], sizes) for kind, mask_M in kinds.items() for row in np.flatnonzero(mask_M).tolist()
+    ]
+    kept = as_given(boxes, _kept(boxes, is_faulty_M, leaves_M & clips, sides_M4, sizes))
     return SoundBoxes(kept, faults, is_changed=True)
 
 
@@ -111,7 +108,7 @@ def refusals(found: SoundBoxes, num_boxes: int, spec: FaultyBoxSpec) -> list[Fau
 
 def normalized_fault(boxes: Sequence[Record], sizes: Mapping[int, tuple[int, int]]) -> Fault | None:
     """Boxes as shares of the image (0 to 1), where pixels are wanted; they would pass as boxes of one pixel."""
-    sides_M4 = _sides(boxes)
+    sides_M4 = sides(boxes)
     looks_small = len(boxes) > 0 and bool(np.isfinite(sides_M4).all()) and 0 <= sides_M4.min() <= sides_M4.max() <= 1
     if not looks_small or np.equal(sides_M4, sides_M4.round()).all() or max(map(max, sizes.values()), default=1) < 8:
         return None
@@ -121,24 +118,26 @@ def normalized_fault(boxes: Sequence[Record], sizes: Mapping[int, tuple[int, int
 
 def area_of(bbox: Any) -> float:
     """Of a box [left, top, width, height] in square pixels; 0 where it has none."""
-    _, _, width, height = _four_numbers(bbox)
+    _, _, width, height = four_numbers(bbox)
     area = width * height if width > 0 and height > 0 else 0.0
     return float(area) if math.isfinite(area) else 0.0
 
 
-def _sides(boxes: Sequence[Record]) -> Floats:
-    """Four numbers per box; not a number where a box is something else."""
-    rows = [_four_numbers(box.get("bbox")) for box in boxes]
-    return np.array(rows, np.float64).reshape(-1, 4)
+def _sizes(boxes: Boxes, sizes: Mapping[int, tuple[int, int]]) -> Floats:
+    """(M, 2), width and height of the image of every box."""
+    ids, row_M = np.unique(integers(boxes, "image_id"), return_inverse=True)
+    size_2 = np.array([sizes.get(number, UNKNOWN_SIZE) for number in ids.tolist()], np.float64).reshape(-1, 2)
+    return size_2[row_M]
 
 
-def _four_numbers(bbox: Any) -> tuple[float, ...]:
-    if isinstance(bbox, list | tuple) and len(bbox) == 4:
-        if all(type(side) is float or (type(side) is int and abs(side) < 2**63) for side in bbox):
-            return tuple(bbox)
-        if all(isinstance(side, Real) and not isinstance(side, int) for side in bbox):  # scalars of NumPy
-            return tuple(float(side) for side in bbox)
-    return (math.nan,) * 4
+def _kept(
+    boxes: Boxes, is_faulty_M: Mask, is_clipped_M: Mask, sides_M4: Floats, sizes: Mapping[int, tuple[int, int]]
+) -> Iterator[dict[str, Any]]:
+    for row, box in enumerate(boxes):
+        if is_clipped_M[row]:
+            yield _clipped(box, sides_M4[row], sizes.get(box["image_id"], UNKNOWN_SIZE))
+        elif not is_faulty_M[row]:
+            yield box
 
 
 def _fault(kind: str, box: Record, sizes: Mapping[int, tuple[int, int]]) -> Fault:

@@ -23,6 +23,7 @@ from pydantic import (
 
 from crqat_pipeline.detection_data.annotated_vocabulary import vocabulary_from_categories
 from crqat_pipeline.detection_data.annotation_file import image_file_name
+from crqat_pipeline.detection_data.box_columns import integers, sides
 from crqat_pipeline.detection_data.image_table import SCHEMA, ImageTable
 from crqat_pipeline.runtime.seeding import numpy_generator
 from crqat_pipeline.structures.vocabulary import Vocabulary
@@ -140,10 +141,12 @@ def _image_table(annotations: Mapping[str, Any], wanted: Collection[int]) -> Ima
     """All images in file order, with their boxes of the wanted categories in file order."""
     images = annotations["images"]
     row_of = {image["id"]: row for row, image in enumerate(images)}
-    boxes = [box for box in annotations["annotations"] if box["category_id"] in wanted and not box.get("iscrowd", 0)]
-    row_M = np.fromiter((row_of[box["image_id"]] for box in boxes), np.int64, len(boxes))
-    category_M = np.fromiter((box["category_id"] for box in boxes), np.int64, len(boxes))
-    sides_M4 = np.array([box["bbox"] for box in boxes], dtype=np.float64).reshape(-1, 4)
+    boxes = annotations["annotations"]
+    wanted_M = np.isin(integers(boxes, "category_id"), [*wanted]) & (integers(boxes, "iscrowd", 0) == 0)
+    category_M, image_M = integers(boxes, "category_id")[wanted_M], integers(boxes, "image_id")[wanted_M]
+    ids, index_M = np.unique(image_M, return_inverse=True)
+    row_M = np.array([row_of[number] for number in ids.tolist()], np.int64)[index_M]
+    sides_M4 = sides(boxes)[wanted_M]
     size_I2 = np.array([(image["width"], image["height"]) for image in images], dtype=np.int32).reshape(-1, 2)
     corners_M4 = np.concatenate([sides_M4[:, :2], sides_M4[:, :2] + sides_M4[:, 2:]], axis=1)
     corners_M4 = corners_M4.clip(0, np.tile(size_I2[row_M], 2))

@@ -12,6 +12,7 @@ from crqat_pipeline.detection_data.annotation_agreement import category_faults, 
 from crqat_pipeline.detection_data.annotation_checks import Examined, Role, examine
 from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
 from crqat_pipeline.detection_data.annotation_file import AnnotationFile, is_federated
+from crqat_pipeline.detection_data.box_columns import integers
 from crqat_pipeline.detection_data.image_folder import ImageFolder
 from crqat_pipeline.detection_data.prepared_split import PreparedSplit, prepare_split
 from crqat_pipeline.recipes.specs import DataPrepSpec, FetchDataSpec, RunSpec
@@ -121,7 +122,7 @@ def prepare_splits(
         faults = [fault.of("qat") for fault in category_faults(qat, val, "val")]
         if faults:
             raise AnnotationError(faults)
-    present = {box["category_id"] for box in qat["annotations"]}
+    present = set(integers(qat["annotations"], "category_id").tolist())
     num_images = spec.qat_images or len(qat["images"])
     qat_set = prepare_split(qat, present, num_images, derive_seed(run.seed, "qat_set"))
     return PreparedSplits(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 RECORDS_PER_TEXT = 10_000
@@ -23,7 +23,7 @@ def _pieces(document: Mapping[str, Any]) -> Iterator[str]:
     for position, key in enumerate(sorted(document)):
         yield f"{', ' if position else ''}{json.dumps(key)}: "
         value = document[key]
-        if isinstance(value, list) and value:
+        if isinstance(value, Sequence) and not isinstance(value, str) and value:
             yield "["
             for first in range(0, len(value), RECORDS_PER_TEXT):
                 text = json.dumps(value[first : first + RECORDS_PER_TEXT], sort_keys=True)[1:-1]
