@@ -33,7 +33,8 @@ def kind_of(path: Path) -> str:
         facts = parse_json(container.get("__metadata__", {}).get(HEADER_KEY, "{}"))
         kind = facts.get(FORMAT_KEY, CHECKPOINT)
     except (ValueError, AttributeError, TypeError) as error:
+        reason = error if isinstance(error, ValueError) else "what should be a JSON object is none."
         raise ValueError(
-            f"{path} is not a whole safetensors file with the header of a model: {error} Copy it again."
+            f"{path} is not a whole safetensors file with the header of a model: {reason} Copy it again."
         ) from error
     return str(kind)[:100]

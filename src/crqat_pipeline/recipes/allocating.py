@@ -5,6 +5,7 @@ Shape letters: B images, 3 RGB, H W pixels, K prompts, D embedding.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +20,7 @@ from crqat_pipeline.allocation.latencies import read_latencies
 from crqat_pipeline.allocation.layer_choices import LayerChoices, layer_choices
 from crqat_pipeline.allocation.pairs import second_order
 from crqat_pipeline.allocation.solve import MB, Limits
-from crqat_pipeline.allocation.width_sensitivity import calibrated
+from crqat_pipeline.allocation.width_sensitivity import Sensitivities, calibrated
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
@@ -72,10 +73,15 @@ def allocate_for(
     menu = MENUS[spec.menu]
     latencies = None if spec.latencies is None else read_latencies(spec.latencies)
     uniform_cost = cost(detector, quantization, spec.image_size_px, spec.num_prompts)
+
+    def choices(found: Sensitivities) -> list[LayerChoices]:
+        return layer_choices(detector, quantization, menu, found, spec.image_size_px, spec.num_prompts, latencies)
+
+    unmeasured = choices(defaultdict(float))
+    limits = _limits(detector, spec, uniform_cost, unmeasured)
+    allocate(unmeasured, limits)  # costs are known before anything is measured, which takes minutes
     answers = answers_of(detector, batches)
-    found = sensitivities(detector, quantization, menu.bits, answers)
-    layers = layer_choices(detector, quantization, menu, found, spec.image_size_px, spec.num_prompts, latencies)
-    allocation = allocate(layers, _limits(detector, spec, uniform_cost, layers))
+    allocation = allocate(choices(sensitivities(detector, quantization, menu.bits, answers)), limits)
     allocated = quantization.model_copy(update={"widths": allocation.rules})
     own_cost = cost(detector, allocated, spec.image_size_px, spec.num_prompts)
     metrics = {
