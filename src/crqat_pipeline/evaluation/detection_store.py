@@ -19,6 +19,7 @@ from crqat_pipeline.runtime.facts import Facts, differences
 from crqat_pipeline.runtime.progress import progress
 
 FACTS_FILE = "run.json"
+IMAGES_PER_SHARD = 256
 logger = logging.getLogger(__name__)
 SHARD_NAME = re.compile(r"shard-(\d{6})\.npz")
 
@@ -60,20 +61,14 @@ class DetectionStore:
 
     def append(self, image_ids: Sequence[int], table: DetectionTable) -> None:
         """Add finished images and their detections as one shard; it appears whole or not at all."""
-        strangers = np.setdiff1d(table.image_ids_M, np.asarray(image_ids, np.int64))
-        if len(strangers):
-            raise ValueError(f"A shard holds detections of its own images; got images {strangers[:5].tolist()} beside.")
+        (path,) = self.new_shards(1)
+        write_shard(path, image_ids, table)
+
+    def new_shards(self, count: int) -> list[Path]:
+        """Paths for that many further shards, in order; several processes may write them, each a shard of its own."""
         shards = self.shards()
-        number = int(SHARD_NAME.fullmatch(shards[-1].name)[1]) + 1 if shards else 0  # type: ignore[index]
-        with atomic_path(self.folder / f"shard-{number:06d}.npz") as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                done_image_ids=np.asarray(image_ids, np.int64),
-                image_ids=table.image_ids_M,
-                category_ids=table.category_ids_M,
-                boxes_xywh=table.boxes_xywh_M4,
-                scores=table.scores_M,
-            )
+        first = int(SHARD_NAME.fullmatch(shards[-1].name)[1]) + 1 if shards else 0  # type: ignore[index]
+        return [self.folder / f"shard-{number:06d}.npz" for number in range(first, first + count)]
 
     def table(self, image_ids: Sequence[int]) -> DetectionTable:
         """The detections of these images, in the order of the ids, whatever the shards they came in.
@@ -91,6 +86,22 @@ class DetectionStore:
         rank_M = np.array([position.get(one, -1) for one in whole.image_ids_M.tolist()], np.int64)
         order = np.argsort(rank_M, kind="stable")
         return whole.take(order[rank_M[order] >= 0])
+
+
+def write_shard(path: Path, image_ids: Sequence[int], table: DetectionTable) -> None:
+    """Finished images and their detections as a file that appears whole. Raises ValueError for other images'."""
+    strangers = np.setdiff1d(table.image_ids_M, np.asarray(image_ids, np.int64))
+    if len(strangers):
+        raise ValueError(f"A shard holds detections of its own images; got images {strangers[:5].tolist()} beside.")
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            done_image_ids=np.asarray(image_ids, np.int64),
+            image_ids=table.image_ids_M,
+            category_ids=table.category_ids_M,
+            boxes_xywh=table.boxes_xywh_M4,
+            scores=table.scores_M,
+        )
 
 
 def _columns(path: Path, *names: str) -> list[Any]:
@@ -122,7 +133,7 @@ def detect_with_resume(
     store: DetectionStore,
     image_ids: Sequence[int],
     detect: Callable[[Sequence[int]], Iterable[tuple[int, DetectionTable]]],
-    images_per_shard: int = 256,
+    images_per_shard: int = IMAGES_PER_SHARD,
     label: str = "detect",
 ) -> DetectionTable:
     """The detections of all images; those that the store has already are not asked for again.

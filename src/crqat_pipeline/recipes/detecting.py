@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torchvision.ops import box_convert
 from crqat_pipeline.detection_data.evaluation_loader import evaluation_batches
 from crqat_pipeline.detection_data.loader_spec import LoaderSpec
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
-from crqat_pipeline.evaluation.detection_store import detect_with_resume, open_store
+from crqat_pipeline.evaluation.detection_store import DetectionStore, detect_with_resume, open_store
 from crqat_pipeline.evaluation.detection_table import DetectionTable
 from crqat_pipeline.recipes.code_digest import DETECTING, code_digest
 from crqat_pipeline.recipes.specs import EvaluationSpec
@@ -38,6 +39,14 @@ def detect_split(
     resume_folder: Path,
 ) -> DetectionTable:
     """All images of the split against the whole vocabulary, except those that `resume_folder` has already."""
+    find = whole_vocabulary_finder(detector, data, spec, device_name)
+    return detect_images(find, weights_digest(detector.state_dict()), data, spec, label, resume_folder)
+
+
+def whole_vocabulary_finder(
+    detector: OpenVocabularyDetector, data: TrainingData, spec: EvaluationSpec, device_name: str
+) -> Find:
+    """Looks for all prompts of the data; moves the detector to the device."""
     device = choose_device(device_name)
     detector.to(device).eval()
     texts_KD = data.text_bank.embeddings_KD.to(device)
@@ -47,25 +56,32 @@ def detect_split(
         output = detector(images_B3HW.to(device), texts_KD)
         return detector.detect(output, score_threshold=spec.score_threshold, max_detections=spec.max_detections)
 
-    return detect_images(find, weights_digest(detector.state_dict()), data, spec, label, resume_folder)
+    return find
 
 
 def detect_images(
     find: Find, weights: str, data: TrainingData, spec: EvaluationSpec, label: str, resume_folder: Path
 ) -> DetectionTable:
     """The same with any model: `find` looks for the whole vocabulary; `weights` is a digest of the model."""
+    store = store_of(weights, data, spec, label, resume_folder)
+    detect = partial(detect_some, find, data, spec)
+    return detect_with_resume(store, data.split.images.ids.tolist(), detect, label=label)
+
+
+def store_of(weights: str, data: TrainingData, spec: EvaluationSpec, label: str, resume_folder: Path) -> DetectionStore:
+    """Where detections of this model in these images are kept."""
     values = {name: repr(value) for name, value in spec.model_dump(include=DECISIVE).items()}
     facts = {"weights": weights, **data_facts(data), **values, "code": code_digest(DETECTING)}
-    store = open_store(resume_folder / label.replace(" ", "_"), facts, label)
+    return open_store(resume_folder / label.replace(" ", "_"), facts, label)
 
-    def detect(image_ids: Sequence[int]) -> Iterator[tuple[int, DetectionTable]]:
-        images = data.split.images
-        chosen = images.take(np.flatnonzero(np.isin(images.ids, image_ids)))
-        remaining = replace(data, split=data.split.with_images(chosen))
-        return _detect(find, remaining, spec)
 
-    image_ids = data.split.images.ids.tolist()
-    return detect_with_resume(store, image_ids, detect, label=label)
+def detect_some(
+    find: Find, data: TrainingData, spec: EvaluationSpec, image_ids: Sequence[int]
+) -> Iterator[tuple[int, DetectionTable]]:
+    """(image id, its detections) of these images, in the order of the split."""
+    images = data.split.images
+    chosen = images.take(np.flatnonzero(np.isin(images.ids, image_ids)))
+    return _detect(find, replace(data, split=data.split.with_images(chosen)), spec)
 
 
 def _detect(find: Find, data: TrainingData, spec: EvaluationSpec) -> Iterator[tuple[int, DetectionTable]]:

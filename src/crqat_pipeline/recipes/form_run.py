@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.evaluation.detection_table import DetectionTable
@@ -15,15 +15,18 @@ from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.quantization.cost import cost
 from crqat_pipeline.recipes.aligning import align_students
 from crqat_pipeline.recipes.detecting import detect_images, detect_split
-from crqat_pipeline.recipes.forms import Source, is_graph, load_form, written
+from crqat_pipeline.recipes.detection_on_workers import detect_on_workers, store_label
+from crqat_pipeline.recipes.forms import Source, graph_finder, is_graph, load_form, written
 from crqat_pipeline.recipes.gathered import Benchmark
 from crqat_pipeline.recipes.level_run import level_figures
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
+from crqat_pipeline.recipes.stage_facts import weights_digest
 from crqat_pipeline.runtime.facts import content_digest
 
 Facts = dict[str, Any]
 Tables = dict[str, DetectionTable]
+Question = TypeVar("Question", bound=TrainingData)
 Detect = Callable[[str, TrainingData], DetectionTable]
 """Name of a benchmark and its data -> detections."""
 
@@ -37,6 +40,8 @@ def run_forms(
 ) -> tuple[Tables, Facts]:
     """'<benchmark>/<form>' -> detections; form -> size, bit operations, distance to the teacher, figures by level.
 
+    Where the run has workers, they detect, each in images that it claims; the rest is done here.
+
     A form whose file is empty was not exported: there is none then. A graph of the main student costs what it does.
     Levels of teacher and main student have figures by the annotations of the benchmark "coco".
     """
@@ -44,6 +49,9 @@ def run_forms(
         shutil.rmtree(resume_folder, ignore_errors=True)
     forms, sources = spec.compared, written(sources)
     detectors = {form: load_form(source) for form, source in sources.items() if not is_graph(source)}
+    if run.workers.is_shared:
+        weights = {form: weights_digest(detector.state_dict()) for form, detector in detectors.items()}
+        detect_on_workers(sources, weights, _distinct(benchmarks), spec, run, resume_folder)
     tables: Tables = {}
     facts: Facts = {}
     for form, detector in detectors.items():
@@ -87,7 +95,7 @@ def _detect(
     name: str,
     data: TrainingData,
 ) -> DetectionTable:
-    return detect_split(detector, data, spec, device, f"{form} on {name}", resume_folder)
+    return detect_split(detector, data, spec, device, store_label(form, name), resume_folder)
 
 
 def _detect_graph(
@@ -96,26 +104,26 @@ def _detect_graph(
     model, weights = OnnxModel(path), content_digest(path.read_bytes())
 
     def detect(name: str, data: TrainingData) -> DetectionTable:
-        find = partial(
-            model.detect,
-            text_KD=data.text_bank.embeddings_KD,
-            score_threshold=spec.score_threshold,
-            max_detections=spec.max_detections,
-        )
-        return detect_images(find, weights, data, spec, f"{form} on {name}", resume_folder)
+        find = graph_finder(model, data, spec)
+        return detect_images(find, weights, data, spec, store_label(form, name), resume_folder)
 
     return {f"{benchmark}/{form}": table for benchmark, table in _on_all(benchmarks, detect)}
 
 
 def _on_all(benchmarks: Mapping[str, TrainingData], detect: Detect) -> Iterator[tuple[str, DetectionTable]]:
     """One run per benchmark; benchmarks of the same images and prompts share one."""
-    done: list[tuple[TrainingData, DetectionTable]] = []
+    tables = {name: detect(name, data) for name, data in _distinct(benchmarks).items()}
     for name, data in benchmarks.items():
-        table = next((found for other, found in done if _is_same_question(other, data)), None)
-        if table is None:
-            table = detect(name, data)
-            done.append((data, table))
-        yield name, table
+        yield name, next(table for other, table in tables.items() if _is_same_question(benchmarks[other], data))
+
+
+def _distinct(benchmarks: Mapping[str, Question]) -> dict[str, Question]:
+    """Those that ask something that none before them asks."""
+    kept: dict[str, Question] = {}
+    for name, data in benchmarks.items():
+        if not any(_is_same_question(other, data) for other in kept.values()):
+            kept[name] = data
+    return kept
 
 
 def _is_same_question(left: TrainingData, right: TrainingData) -> bool:

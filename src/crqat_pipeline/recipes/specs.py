@@ -37,7 +37,10 @@ class RunSpec(_Spec):
     reuse: bool = Field(
         default=True, description="Take a finished stage, and finished detections, that have the same inputs and code"
     )
-    workers: WorkersSpec = Field(default_factory=WorkersSpec, description="Processes that share every training batch")
+    workers: WorkersSpec = Field(
+        default_factory=WorkersSpec,
+        description="Processes that share every training batch, and the detections of the evaluation",
+    )
     teacher_memory_mb: int = Field(
         default=512,
         ge=0,
