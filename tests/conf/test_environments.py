@@ -15,7 +15,8 @@ PAPER_SCALE = ("yolo_world_m", "yolo_world_l", "yolo_world_x")
 SMOKE = ("smoke", "omdet_smoke", "detectron2_smoke", "dosod_smoke", "photos_smoke")
 DEVICES = {"phone": ("8-8-8", "int8"), "npu": ("4-8-8", "w4a8")}
 ROOTS = {"base": "data", "local": "data"} | {
-    env: f"data/{env}" for env in (*SMOKE, *DEVICES, "coco_mini", "photos", "omdet_turbo_tiny", *PAPER_SCALE)
+    env: f"data/{env}"
+    for env in (*SMOKE, *DEVICES, "coco_mini", "photos", "photos_confirmation", "omdet_turbo_tiny", *PAPER_SCALE)
 }
 FAMILIES_OF_EXTRAS = {
     "omdet_smoke": "omdet_turbo", "omdet_turbo_tiny": "omdet_turbo", "detectron2_smoke": "detectron2_retinanet",
