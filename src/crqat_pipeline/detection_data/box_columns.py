@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from numbers import Real
 from typing import Any, overload
 
@@ -30,6 +31,12 @@ LEAST_ID = -LARGEST_ID - 1
 _COLUMNS = frozenset((*NUMBERS, "bbox"))
 
 Kind = type[int] | type[float] | None
+Form = tuple[tuple[Kind, ...], tuple[Kind, ...], dict[str, Any]]
+
+_FLOATS: tuple[Kind, ...] = (float,) * 4
+_SIDE_KINDS: frozenset[tuple[Kind, ...]] = frozenset(product((int, float), repeat=4))
+_KINDS: frozenset[tuple[Kind, ...]] = frozenset(product(*[(int, None)] * 3, (int, float, None)))
+_USUAL: tuple[Kind, ...] = (int, int, int, float)
 
 
 class BoxColumns(Sequence[Any]):
@@ -42,7 +49,7 @@ class BoxColumns(Sequence[Any]):
     def __init__(self, rows: Iterable[Any] = ()) -> None:
         ids, sides, areas, forms = array("q"), array("d"), array("d"), array("i")
         self._odd: dict[int, Any] = {}
-        self._forms: list[tuple[tuple[Kind, ...], tuple[Kind, ...], dict[str, Any]]] = []
+        self._forms: list[Form] = []
         numbers: dict[Any, int] = {}
         for row in rows:
             form = _form(row)
@@ -122,10 +129,14 @@ class BoxColumns(Sequence[Any]):
                 yield self._odd[row]
                 continue
             kinds, side_kinds, rest = self._forms[number]
+            if side_kinds != _FLOATS:
+                box = [kind(side) for kind, side in zip(side_kinds, box, strict=True)]
+            if kinds == _USUAL:
+                own, image, category = ids
+                yield {"id": own, "image_id": image, "category_id": category, "area": area, "bbox": box, **rest}
+                continue
             values = zip(NUMBERS, kinds, (*ids, area), strict=True)
-            record = {name: kind(value) for name, kind, value in values if kind is not None}
-            record["bbox"] = [kind(side) for kind, side in zip(side_kinds, box, strict=True)]
-            yield {**record, **rest}
+            yield {name: kind(value) for name, kind, value in values if kind is not None} | {"bbox": box, **rest}
 
 
 Boxes = BoxColumns | list[dict[str, Any]]
@@ -161,18 +172,18 @@ def four_numbers(bbox: Any) -> tuple[float, ...]:
     return (math.nan,) * 4
 
 
-def _form(row: Any) -> tuple[tuple[Kind, ...], tuple[Kind, ...], dict[str, Any]] | None:
+def _form(row: Any) -> Form | None:
     """Types of the numbers of a record, of its box, and its other fields; None where they do not fit the columns."""
     if type(row) is not dict or type(bbox := row.get("bbox")) is not list or len(bbox) != 4:
         return None
-    kinds = tuple(type(row[name]) if name in row else None for name in NUMBERS)
+    kinds = tuple([type(row[name]) if name in row else None for name in NUMBERS])
     side_kinds = tuple(map(type, bbox))
-    fits = (
-        all(kind is int or kind is None for kind in kinds[:3])
-        and kinds[3] in (int, float, None)
-        and all(kind is int or kind is float for kind in side_kinds)
-        and all(LEAST_ID <= row.get(name, 0) <= LARGEST_ID for name in IDS)
-        and all(type(one) is float or abs(one) <= LARGEST_EXACT for one in (*bbox, row.get("area", 0)))
-    )
-    rest = {name: value for name, value in row.items() if name not in _COLUMNS}
-    return (kinds, side_kinds, rest) if fits else None
+    if kinds not in _KINDS or side_kinds not in _SIDE_KINDS:
+        return None
+    if not all(LEAST_ID <= row.get(name, 0) <= LARGEST_ID for name in IDS):
+        return None
+    if side_kinds != _FLOATS or kinds[3] is int:
+        whole = [one for one in (*bbox, row.get("area", 0)) if type(one) is int]
+        if not all(abs(one) <= LARGEST_EXACT for one in whole):
+            return None
+    return kinds, side_kinds, {name: value for name, value in row.items() if name not in _COLUMNS}

@@ -1,14 +1,22 @@
 """What a run leaves in MLflow: one run per stage under one parent."""
 
 import json
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
+from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
+from mlflow.data import get_source
+from mlflow.entities import Dataset as DatasetEntity
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from crqat_pipeline.catalog_io.prepared_split import PreparedSplitDataset
 from crqat_pipeline.cli import crqat
+from crqat_pipeline.hooks.tracking.input_digests import input_digests, md5
 from tests.support.dummy_stages import CATALOG, stage
 
 DETAILS = {
@@ -68,6 +76,23 @@ def test_inputs_are_recorded_with_the_checksum_of_dvc(dummy, mlflow_store):
     inputs = dummy.runs(mlflow_store)["evaluation"].inputs.dataset_inputs
     assert {each.dataset.name for each in inputs} == {"qat_student", "teacher_student"}
     assert {len(each.dataset.digest) for each in inputs} == {32}
+
+
+def test_data_is_a_dataset_of_mlflow(tmp_path):
+    pa.parquet.write_table(pa.table({"id": [1, 2, 3], "file_name": ["a", "b", "c"]}), tmp_path / "a.parquet")
+    catalog = DataCatalog({"train_set": PreparedSplitDataset(filepath=str(tmp_path / "a.parquet"))})
+    (read,) = input_digests(["train_set", "tracker"], catalog, "teacher")
+    assert {tag.key: tag.value for tag in read.tags} == {"mlflow.data.context": "training"}
+    assert json.loads(read.dataset.profile) == {"num_rows": 3, "columns": "id, file_name"}
+    source = get_source(DatasetEntity.from_dictionary(dict(read.dataset)))
+    assert Path(source.load()) == tmp_path / "a.parquet"
+    assert read.dataset.digest == md5(tmp_path / "a.parquet")
+
+
+def test_a_file_that_has_changed_has_another_checksum(tmp_path):
+    path = tmp_path / "a.json"
+    seen = [(path.write_text(text), md5(path))[1] for text in ("[1]", "[2]", "[1, 2]")]
+    assert len(set(seen)) == 3
 
 
 def test_two_sessions_in_one_process_stay_apart(dummy, mlflow_store):
