@@ -84,21 +84,20 @@ def allocate_for(
     allocation = allocate(choices(sensitivities(detector, quantization, menu.bits, answers)), limits)
     allocated = quantization.model_copy(update={"widths": allocation.rules})
     own_cost = cost(detector, allocated, spec.image_size_px, spec.num_prompts)
+    student = calibrated(detector, allocated, batches)
     metrics = {
         "size_mb": own_cost.size_mb,
         "bops_g": own_cost.bops_t * 1e3,
         "predicted": allocation.predicted,
-        "measured": _measured(detector, allocated, answers),
+        "measured": _moved(student, answers),
         "uniform_size_mb": uniform_cost.size_mb,
         "uniform_bops_g": uniform_cost.bops_t * 1e3,
-        "uniform_measured": _measured(detector, quantization, answers),
+        "uniform_measured": _moved(calibrated(detector, quantization, batches), answers),
     }
     if latencies:
         metrics["time_ms"] = allocation.time
     if spec.checks_pairs:
-        metrics["predicted_with_pairs"] = second_order(
-            calibrated(detector, allocated, answers.batches), answers
-        ).predicted
+        metrics["predicted_with_pairs"] = second_order(student, answers).predicted
     widths = {rule.layers: rule.model_dump(include={"weight", "activation"}) for rule in allocation.rules}
     return AllocatedWidths(widths, _rows(allocation), metrics)
 
@@ -130,9 +129,8 @@ def _limits(
     return Limits(size_mb * MB - other_bytes, bops - other_bops, spec.budget.time_ms or inf)
 
 
-def _measured(detector: OpenVocabularyDetector, quantization: QuantSpec, answers: Answers) -> float:
-    """Movement of the whole detector, quantized and calibrated, without training."""
-    student = calibrated(detector, quantization, answers.batches)
+def _moved(student: OpenVocabularyDetector, answers: Answers) -> float:
+    """Movement of a calibrated student with everything on, without training; its quantizers stay on."""
     set_quantized(student, list(student.parts))
     return movement(student, answers)
 
