@@ -14,7 +14,7 @@ from torch import Tensor
 from crqat_pipeline.detectors.common.selection import SelectionSpec, select_detections
 from crqat_pipeline.export.litert.runtime import IDENTIFIER, image_sides, metadata_of, open_litert, require_litert
 from crqat_pipeline.inference.onnx_model import to_logits
-from crqat_pipeline.inference.runnable import ModelFacts, check_answer
+from crqat_pipeline.inference.runnable import check_answer, facts_of_fixed
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, parse_onnx_facts, verify
 from crqat_pipeline.structures.output import Detections
 
@@ -33,16 +33,7 @@ class LitertModel:
         self._run = open_litert(content, num_threads)
         self._batch_size, height, width = image_sides(content)
         self._selection = SelectionSpec(max_candidates=facts.max_candidates, nms_iou=facts.nms_iou)
-        bank = facts.bank
-        self.facts = ModelFacts(
-            form="LiteRT",
-            embedding_dim=facts.embedding_dim,
-            size_divisor_px=facts.size_divisor_px,
-            text_bank=bank,
-            text_encoder=facts.extra.encoder_row,
-            image_size_px=height if height == width else (height, width),
-            fixed_prompts=None if bank is None else bank.prompts,
-        )
+        self.facts = facts_of_fixed(facts, "LiteRT", height, width)
 
     def detect(
         self, images_B3HW: Tensor, text_KD: Tensor, *, score_threshold: float, max_detections: int

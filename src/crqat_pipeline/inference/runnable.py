@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from crqat_pipeline.detection_data.rectangle import InputSize
+from crqat_pipeline.model_files.onnx_facts import OnnxFacts
 from crqat_pipeline.structures.output import Detections
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -33,6 +34,20 @@ class ModelFacts:
     text_encoder: Mapping[str, Any] | None = None
     image_size_px: InputSize | None = None
     fixed_prompts: tuple[str, ...] | None = None
+
+
+def facts_of_fixed(stored: OnnxFacts, form: str, height_px: int, width_px: int) -> ModelFacts:
+    """Of a file with one size of input and its prompts inside."""
+    bank = stored.bank
+    return ModelFacts(
+        form=form,
+        embedding_dim=stored.embedding_dim,
+        size_divisor_px=stored.size_divisor_px,
+        text_bank=bank,
+        text_encoder=stored.extra.encoder_row,
+        image_size_px=height_px if height_px == width_px else (height_px, width_px),
+        fixed_prompts=None if bank is None else bank.prompts,
+    )
 
 
 class Runnable(Protocol):
