@@ -9,7 +9,7 @@ import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -22,6 +22,7 @@ from crqat_pipeline.export.litert.runtime import open_litert, require_litert
 from crqat_pipeline.export.onnx.graph import IMAGES
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.runtime import Execution, Feeds
+from crqat_pipeline.export.onnx.stored_facts import facts_in
 from crqat_pipeline.export.parity import TAP_SUFFIX, compared_batches
 from crqat_pipeline.export.parity_report import ParityReport
 from crqat_pipeline.export.vendor import VendorSpec
@@ -29,12 +30,9 @@ from crqat_pipeline.export.vendor.folder import without_heads
 from crqat_pipeline.export.vendor.graph import build_vendor_graph
 from crqat_pipeline.export.vendor.reading import GraphReading
 from crqat_pipeline.export.verified_onnx import check_parity
-from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, signed
+from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, signed
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 FORM = "litert"
 NEWEST_OPSET = 18
@@ -81,7 +79,7 @@ def write_litert(
     align_biases(student, is_coarse=True)
     spec = VendorSpec(opset=NEWEST_OPSET, batch_size=batch_size, image_size_px=image_size_px)
     graph = build_vendor_graph(student, spec, text_bank, extra_metadata)
-    facts = _facts(graph.model).model_copy(update={"form": FORM})
+    facts = facts_in(graph.model, Path(FORM)).model_copy(update={"form": FORM})
     reading = GraphReading(graph)
     taps = {quantizer: (tensor, "codes") for quantizer, (tensor, _) in facts.taps.items()}
     places, texts_KD = sorted({tensor for tensor, _ in taps.values()}), text_bank.embeddings_KD.float()
@@ -101,11 +99,6 @@ def write_litert(
         temporary.write_bytes(signed(made.content))
     size = path.stat().st_size
     return LitertFile(path, size, made.num_integer_convolutions, made.num_float_convolutions, parity, rounding)
-
-
-def _facts(model: ModelProto) -> OnnxFacts:
-    stored = {entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY]
-    return parse_onnx_facts(stored, Path(FORM))
 
 
 def _opened(graph: LitertGraph) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,7 @@ from crqat_pipeline.export.ncnn.translation import INT8_REACH
 from crqat_pipeline.export.onnx.graph import IMAGES
 from crqat_pipeline.export.onnx.requirements import require_onnx
 from crqat_pipeline.export.onnx.runtime import Execution, Feeds
+from crqat_pipeline.export.onnx.stored_facts import facts_in
 from crqat_pipeline.export.parity import TAP_SUFFIX, compared_batches
 from crqat_pipeline.export.parity_report import ParityReport
 from crqat_pipeline.export.vendor import VendorSpec
@@ -28,12 +29,9 @@ from crqat_pipeline.export.vendor.folder import without_heads
 from crqat_pipeline.export.vendor.graph import build_vendor_graph
 from crqat_pipeline.export.vendor.reading import GraphReading
 from crqat_pipeline.export.verified_onnx import check_parity
-from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, signed
+from crqat_pipeline.model_files.onnx_facts import signed
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 FORM = "ncnn"
 NEWEST_OPSET = 18
@@ -73,7 +71,7 @@ def write_ncnn(
     student, num_narrowed, num_left_out = narrowed(detector)
     spec = VendorSpec(opset=NEWEST_OPSET, batch_size=1, image_size_px=image_size_px)
     graph = build_vendor_graph(student, spec, text_bank, extra_metadata)
-    facts = _facts(graph.model).model_copy(update={"form": FORM})
+    facts = facts_in(graph.model, Path(FORM)).model_copy(update={"form": FORM})
     reading = GraphReading(graph)
     taps = {quantizer: (tensor, "codes") for quantizer, (tensor, _) in facts.taps.items()}
     tapped = build_ncnn(reading, sorted({tensor for tensor, _ in taps.values()}))
@@ -97,11 +95,6 @@ def write_ncnn(
         num_left_out,
         parity,
     )
-
-
-def _facts(model: ModelProto) -> OnnxFacts:
-    stored = {entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY]
-    return parse_onnx_facts(stored, Path(FORM))
 
 
 def _opened(graph: NcnnGraph, reading: GraphReading) -> Any:

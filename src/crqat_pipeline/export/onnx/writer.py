@@ -11,7 +11,8 @@ from typing import Any
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.model import build_onnx
 from crqat_pipeline.export.onnx.spec import OnnxSpec
-from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, signed
+from crqat_pipeline.export.onnx.stored_facts import facts_in
+from crqat_pipeline.model_files.onnx_facts import OnnxFacts, signed
 from crqat_pipeline.runtime.atomic import atomic_path
 from crqat_pipeline.structures.vocabulary import TextBank
 
@@ -53,6 +54,6 @@ def write_onnx(
     content = signed(model.SerializeToString(deterministic=True))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
-    facts = parse_onnx_facts({entry.key: entry.value for entry in model.metadata_props}[METADATA_KEY], path)
+    facts = facts_in(model, path)
     checksum = hashlib.sha256(content).hexdigest()
     return OnnxReport(path, facts, len(content), checksum)
