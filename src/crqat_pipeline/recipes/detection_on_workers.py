@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,11 +13,8 @@ from crqat_pipeline.recipes.detection_job import DetectionJob, Piece, write_dete
 from crqat_pipeline.recipes.forms import Source
 from crqat_pipeline.recipes.specs import EvaluationSpec, RunSpec
 from crqat_pipeline.recipes.stage_data import TrainingData
-from crqat_pipeline.recipes.worker_fault import FAULT, raise_fault
+from crqat_pipeline.recipes.worker_start import work_off
 from crqat_pipeline.runtime.facts import content_digest
-from crqat_pipeline.training.workers.heartbeat import alive
-from crqat_pipeline.training.workers.launch import Launch
-from crqat_pipeline.training.workers.table import start_workers
 
 ENTRY = "crqat_pipeline.recipes.detection_worker:carry_out"
 FOLDER = "workers"
@@ -52,15 +48,10 @@ def detect_on_workers(
             pieces += _pieces(form, name, digest, data, spec, run, resume_folder)
     if not pieces:
         return
-    folder, token, workers = resume_folder / FOLDER, uuid.uuid4().hex[:12], run.workers
-    (folder / FAULT).unlink(missing_ok=True)
+    folder, workers = resume_folder / FOLDER, run.workers
     logger.info("detection: %d shards on %d workers of %s", len(pieces), workers.num_workers, workers.engine)
     write_detection_job(folder, DetectionJob(sources, benchmarks, spec, run, pieces))
-    with alive(folder, token):
-        try:
-            start_workers(Launch(ENTRY, folder.resolve(), token, run.device, workers, is_group=False))
-        finally:
-            raise_fault(folder)
+    work_off(ENTRY, folder, run.device, workers, is_group=False)
     shutil.rmtree(folder, ignore_errors=True)
 
 

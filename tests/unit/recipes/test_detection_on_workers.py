@@ -12,21 +12,9 @@ from crqat_pipeline.recipes.detection_worker import carry_out
 from crqat_pipeline.recipes.forms import load_form
 from crqat_pipeline.recipes.specs import RunSpec
 from crqat_pipeline.recipes.stage_facts import weights_digest
-from crqat_pipeline.recipes.teacher import make_teacher
-from tests.support.tiny_study import study_problem
 
 pytestmark = pytest.mark.slow
 COLUMNS = ("image_ids_M", "category_ids_M", "boxes_xywh_M4", "scores_M")
-
-
-@pytest.fixture(scope="module")
-def problem(tmp_path_factory):
-    return study_problem(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
-def teacher(problem):
-    return make_teacher(problem.detector, problem.qat, problem.teacher, RunSpec(seed=0, device="cpu")).student
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,6 @@ from crqat_pipeline.recipes.finished_stage import StageKeep
 from crqat_pipeline.recipes.qat import run_stage
 from crqat_pipeline.recipes.specs import QatStageSpec, RunSpec
 from crqat_pipeline.recipes.stage_job import StageJob, read_job, write_job
-from crqat_pipeline.recipes.teacher import make_teacher
-from tests.support.tiny_study import study_problem
 
 pytestmark = pytest.mark.slow
 LIMIT_S = 900
@@ -38,16 +36,6 @@ class Told:
         if self._at == step and self._action:
             self._action, act = None, self._action
             act()
-
-
-@pytest.fixture(scope="module")
-def problem(tmp_path_factory):
-    return study_problem(tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture(scope="module")
-def teacher(problem):
-    return make_teacher(problem.detector, problem.qat, problem.teacher, RunSpec(seed=0, device="cpu")).student
 
 
 def stage(num_steps, **optimization):
@@ -124,12 +112,13 @@ def test_a_killed_worker_is_replaced_and_the_stage_ends_as_if_it_had_lived(probl
 A_RUN = """
 import os, signal, sys
 from pathlib import Path
+from crqat_pipeline.recipes.teacher import make_teacher
 from tests.support.tiny_study import study_problem
 from tests.unit.recipes import test_on_workers as here
 
 folder, kills = Path(sys.argv[1]), sys.argv[2] == "kills"
 problem = study_problem(folder / "images")
-teacher = here.make_teacher(problem.detector, problem.qat, problem.teacher, here.run_on(0)).student
+teacher = make_teacher(problem.detector, problem.qat, problem.teacher, here.run_on(0)).student
 told = here.Told(at=1, action=lambda: os.kill(os.getpid(), signal.SIGKILL) if kills else None)
 here.trained(problem, teacher, folder / "stage", here.run_on(2, silence_s=3.0), here.stage(num_steps=12), told)
 print("steps", *told.steps)

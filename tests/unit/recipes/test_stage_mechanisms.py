@@ -15,15 +15,10 @@ from crqat_pipeline.recipes.planned_stages import planned_stages
 from crqat_pipeline.recipes.qat import run_stage
 from crqat_pipeline.recipes.specs import QatSpec, RunSpec
 from crqat_pipeline.training.fusion_balance import FusionBalanceSpec
-from tests.support.tiny_study import STUDY, study_problem
+from tests.support.tiny_study import STUDY
 
 TRAIN = QatSpec(loader=STUDY["loader"], optimization={"num_steps": 3, "learning_rate": 1e-3})
 RUN = RunSpec(seed=0, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def problem(tmp_path_factory):
-    return study_problem(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
