@@ -23,6 +23,7 @@ DECIDE_NOTHING = MappingProxyType(
         "recipes/data_files.py": "hands a stage to workers, which train it by the same functions",
         "recipes/worker_fault.py": "hands on what workers refuse",
         "recipes/worker_lines.py": "hands on what workers log",
+        "recipes/worker_start.py": "starts workers, which train by the same functions",
         "recipes/gathered.py": "names what is put together; the data itself is among the facts of a training",
         "recipes/inspecting.py": "looks at a student that is trained",
         "sensitivity": "looks at a student that is trained",
