@@ -108,11 +108,11 @@ def best_rates(study: StudySpec, rows: Sequence[Row]) -> dict[str, float]:
 
 
 def final_cells(study: StudySpec, methods: Iterable[str], rates: dict[str, float]) -> list[Cell]:
-    """Every method at its rate, on the seeds that are reported."""
+    """Every method at its rate, seed by seed of those reported: a study that is cut off has whole seeds to pair."""
     return [
         Cell(name, "final", seed, rates.get(study.methods[name].rate_of or name, 0.0))
-        for name in methods
         for seed in study.seeds
+        for name in methods
     ]
 
 
