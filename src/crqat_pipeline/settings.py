@@ -17,6 +17,7 @@ from crqat_pipeline.hooks.gathered_entries import GatheredEntries
 from crqat_pipeline.hooks.output_names import OutputNames
 from crqat_pipeline.hooks.planned_parameters import PlannedConfigLoader
 from crqat_pipeline.hooks.tracking.guard import TrackingGuard
+from crqat_pipeline.hooks.tracking.kept_folder import kept_folder
 from crqat_pipeline.hooks.tracking.safe_mlflow import SafeMlflowHook
 from crqat_pipeline.hooks.tracking.stage_runs import StageRunsHook
 
@@ -27,8 +28,9 @@ def _project_folder() -> Path:
 
 
 def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI where it is set, else a SQLite file in the project folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(_project_folder() / 'mlflow.db').as_posix()}"
+    """MLFLOW_TRACKING_URI where it is set, else a SQLite file in the project folder, also of a copy that DVC made."""
+    database = kept_folder(_project_folder()) / "mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{database.as_posix()}"
 
 
 def artifact_location() -> str | None:

@@ -1,5 +1,7 @@
 """dvc.yaml says what pipelines, catalog and imports say."""
 
+import shutil
+import subprocess
 from copy import deepcopy
 
 import pytest
@@ -9,6 +11,7 @@ from tests.support.dvc_agreement import (
     code_disagreements,
     derived_stages,
     disagreements,
+    uncached_outputs,
     written_stages,
 )
 
@@ -44,3 +47,16 @@ def test_differences_are_named(derived):
 def test_a_parameter_of_stage_two_concerns_stage_two_alone(derived):
     own = {name for name, facts in derived.items() if any("stage2_neck_head" in each for each in facts.params)}
     assert own == {"stage2_neck_head"}
+
+
+def test_git_keeps_what_dvc_does_not(project):
+    """Else a clone lacks it after `dvc pull`, runs its stage again, and `dvc metrics diff` has nothing to compare."""
+    if shutil.which("git") is None or not (project / ".git").exists():
+        pytest.skip("no Git repository here")
+    paths = uncached_outputs(project)
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *paths], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert ignored.stdout.split() == []
+    kept = subprocess.run(["git", "ls-files", "--", *paths], cwd=project, capture_output=True, text=True, check=True)
+    assert sorted(set(paths) - set(kept.stdout.split())) == []

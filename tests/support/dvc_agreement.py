@@ -129,6 +129,14 @@ def written_stages(project: Path) -> dict[str, StageFacts]:
     return facts
 
 
+def uncached_outputs(project: Path) -> list[str]:
+    """What the stages of dvc.yaml make and DVC's cache does not keep."""
+    from dvc.repo import Repo
+
+    with Repo(str(project)) as repo:
+        return sorted(out.def_path for stage in stages_of_run(repo) for out in stage.outs if not out.use_cache)
+
+
 def disagreements(derived: dict[str, StageFacts], written: dict[str, StageFacts]) -> list[str]:
     """One line per difference; empty when dvc.yaml agrees."""
     lines = [f"dvc.yaml lacks the stage {stage}" for stage in sorted(derived.keys() - written.keys())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +19,13 @@ from crqat_pipeline.runtime.command_line import refused
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Send what a run kept in tracking_fallback.jsonl while the server was away.",
 )
-def command(store: str | None, server: str, kept: Path | None) -> None:
+@click.option(
+    "--that-wrote",
+    "written",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Print instead the runs that wrote this file of metrics, or this packed model, in this clone or another.",
+)
+def command(store: str | None, server: str, kept: Path | None, written: Path | None) -> None:
     """Print one address for each experiment: AP of every form, widths and seeds side by side, one row per run.
 
     The store may be a server (http://…), whose address is then that of the page. Experiments that are older than this
@@ -38,6 +45,9 @@ def command(store: str | None, server: str, kept: Path | None) -> None:
             left = resend(kept, client)
             click.echo(f"{left.total()} lines of {kept} could not be sent." if left else f"All of {kept} was sent.")
         experiments = [one for one in client.search_experiments() if one.name != "Default"]
+        if written is not None:
+            _print_makers(client, experiments, written, store if store.startswith("http") else server)
+            return
         for experiment in experiments:
             describe_experiment(client, experiment.experiment_id)
     except (MlflowException, OSError) as error:
@@ -47,3 +57,18 @@ def command(store: str | None, server: str, kept: Path | None) -> None:
     address = store if store.startswith("http") else server
     for experiment in experiments:
         click.echo(f"{experiment.name}: {page_address(address, experiment.experiment_id)}")
+
+
+def _print_makers(client: Any, experiments: list[Any], written: Path, address: str) -> None:
+    """A line per run: its stage, its revision, and its page. Raises MlflowException when the store cannot."""
+    from crqat_pipeline.hooks.tracking.comparison_page import run_address
+    from crqat_pipeline.hooks.tracking.input_digests import md5
+    from crqat_pipeline.hooks.tracking.makers import makers
+
+    digest = md5(written)
+    lines = []
+    for run in makers(client, [one.experiment_id for one in experiments], digest):
+        tags = run.data.tags
+        named = [tags.get("stage", run.info.run_name), *(tags[tag] for tag in ("dvc.exp", "dvc.rev") if tag in tags)]
+        lines.append(f"{' '.join(named)}: {run_address(address, run.info.experiment_id, run.info.run_id)}")
+    click.echo("\n".join(lines) or f"No run in this store wrote a file with the md5 of {written}, {digest}.")

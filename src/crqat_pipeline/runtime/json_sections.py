@@ -31,7 +31,7 @@ Gather = Mapping[str, Callable[[Iterable[Any]], Any]]
 
 def read_json_sections(
     path: str | Path,
-    gather: Gather,
+    gather: Mapping[str, Callable[[Iterable[Any]], Any]],
     what: str = "A file",
     hook: Hook | None = None,
 ) -> Any:

@@ -75,3 +75,8 @@ def page_address(server: str, experiment_id: str) -> str:
     """The page of the experiment at this server, with the columns of COLUMNS."""
     asked = urlencode({"viewStateShareKey": VIEW, "workflowType": "machine_learning"})
     return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{asked}"
+
+
+def run_address(server: str, experiment_id: str, run_id: str) -> str:
+    """The page of one run at this server."""
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -17,7 +17,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 DIGEST_TAG = "file_md5"
 """By which what a run made is found again from a file, in this clone or another: dvc.lock has the same."""
-
+OUTPUT_TAG = "md5."
+"""Begins the tags of a run that wrote files of metrics: their md5 by the names of their entries."""
 
 CONTEXTS: Mapping[str, str] = MappingProxyType(
     {
@@ -86,4 +87,4 @@ def input_digests(names: Iterable[str], catalog: Any, stage: str) -> Iterator[Da
 def output_tags(name: str, dataset: Any) -> dict[str, str]:
     """By which the run of a file of metrics is found, from the md5 that dvc.lock has of it."""
     path = Path(str(getattr(dataset, "_filepath", None) or ""))
-    return {f"md5.{name}": md5(path)} if path.is_file() else {}
+    return {f"{OUTPUT_TAG}{name}": md5(path)} if path.is_file() else {}

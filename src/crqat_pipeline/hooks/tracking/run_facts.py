@@ -15,6 +15,10 @@ SOURCES = ("src", "conf", "dvc.yaml", "pyproject.toml")
 GROUP_VARIABLES = ("DVC_EXP_NAME", "CRQAT_RUN_GROUP", "AIRFLOW_CTX_DAG_RUN_ID")
 """Whoever starts the processes names the group: DVC's experiment, the user, Airflow's run of a DAG."""
 
+LOCK = "dvc.lock"
+OF_DVC = ("base", "local", None)
+"""Environments that write where DVC's stages do; the others have a data_root of their own."""
+
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
@@ -32,13 +36,20 @@ def commit(folder: Path) -> str | None:
 
 
 def run_tags(folder: Path, env: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Tags common to every run of a session."""
+    """Tags common to every run of a session.
+
+    dvc.rev: the revision whose dvc.lock the files of the run compare with, which an experiment started from; git.dirty
+    says whether code or parameters were others than its own.
+    """
     tags = {"kedro.env": env or "local"}
     sha = commit(folder)
     if sha:
         tags["mlflow.source.git.commit"] = sha
         present = [source for source in SOURCES if (folder / source).exists()]
         tags["git.dirty"] = str(bool(_git(folder, "status", "--porcelain", "--", *present))).lower()
+        is_of_dvc = env in OF_DVC or bool(environ.get("DVC_STAGE"))
+        if is_of_dvc and _git(folder, "rev-parse", "--verify", "-q", f"HEAD:./{LOCK}"):
+            tags["dvc.rev"] = sha
     for tag, variable in (("dvc.stage", "DVC_STAGE"), ("dvc.exp", "DVC_EXP_NAME"), ("dvc.rev", "DVC_EXP_BASELINE_REV")):
         if environ.get(variable):
             tags[tag] = environ[variable]

@@ -15,6 +15,7 @@ from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.tracking import MlflowClient
 
 from crqat_pipeline.hooks.tracking.guard import TrackingGuard
+from crqat_pipeline.hooks.tracking.kept_folder import kept_folder
 
 IMPATIENCE = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -61,7 +62,7 @@ class SafeMlflowHook(MlflowHook):  # type: ignore[misc]
         loader.config_patterns.setdefault("mlflow", ["mlflow*", "mlflow*/**", "**/mlflow*"])
         context.mlflow = KedroMlflowConfig.model_validate(loader["mlflow"])  # type: ignore[attr-defined]
         self._context = context
-        self._guard.reset(context.project_path)
+        self._guard.reset(kept_folder(context.project_path))
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:

@@ -31,6 +31,18 @@ def test_commit_and_changes_of_the_sources_only(tmp_path):
     assert run_tags(tmp_path, None, {})["git.dirty"] == "true"
 
 
+def test_runs_name_the_revision_whose_lock_they_compare_with(tmp_path):
+    git(tmp_path, "init", "-q")
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "first")
+    first = commit(tmp_path)
+    assert run_tags(tmp_path, "base", {"DVC_STAGE": "teacher"})["dvc.rev"] == first
+    assert run_tags(tmp_path, None, {})["dvc.rev"] == first
+    assert "dvc.rev" not in run_tags(tmp_path, "smoke", {})
+    assert run_tags(tmp_path, "base", {"DVC_STAGE": "teacher", "DVC_EXP_BASELINE_REV": "abc"})["dvc.rev"] == "abc"
+
+
 def test_outside_git_there_is_no_commit(tmp_path):
     assert run_tags(tmp_path, None, {}) == {"kedro.env": "local"}
 

@@ -200,3 +200,15 @@ def test_crqat_runs_prints_the_page_of_each_experiment(dummy, mlflow_store):
     assert printed.output == (
         f"dummy: http://127.0.0.1:5000/#/experiments/{number}/runs?viewStateShareKey=crqat&workflowType=machine_learning\n"
     )
+
+
+def test_crqat_runs_finds_the_run_that_wrote_a_file(dummy, mlflow_store):
+    dummy.run("teacher")
+    run = dummy.runs(mlflow_store)["teacher"]
+    written = dummy.folder / "data" / "teacher" / "metrics.json"
+    said = CliRunner().invoke(crqat, ["runs", "--that-wrote", str(written)])
+    page = f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert said.output == f"teacher: {page}\n"
+    written.write_text("{}")
+    said = CliRunner().invoke(crqat, ["runs", "--that-wrote", str(written)])
+    assert said.output.startswith("No run in this store wrote a file with the md5 of")
