@@ -30,6 +30,15 @@ def test_the_fast_form_of_an_aligned_student_has_no_mismatch_and_runs_on_integer
     assert report.largest_score_difference < 1e-6
 
 
+def test_the_fast_form_of_exchanged_gates_has_no_mismatch(make_student, inputs, tmp_path):
+    student = make_student(2, is_aligned=True, pre_activation_bits=8, gate_exchange=True)
+    report = checked(student, inputs, tmp_path, "fast")
+    assert report.num_unexplained == 0, str(report)
+    assert report.num_mismatches <= 3, str(report)
+    num_exits = 4  # a sum follows their products, which onnxruntime then leaves in floating point
+    assert report.integer_convolutions == NUM_CONVOLUTIONS[2] - NUM_EDGES - num_exits
+
+
 def test_biases_that_are_not_aligned_move_few_codes_by_one(make_student, inputs, tmp_path):
     report = checked(make_student(pre_activation_bits=8), inputs, tmp_path, "fast")
     assert 0 < report.num_mismatches < 0.003 * report.num_codes, str(report)
@@ -57,6 +66,9 @@ MIXED = (
         ("fast", 2, {"weight_symmetric": False, "activation_symmetric": True}),
         ("fast", 2, {"weight_bits": 8, "activation_bits": 8, "attention_granularity": "T"}),
         ("fast", 2, {"widths": MIXED}),
+        ("spec", 2, {"gate_exchange": True}),
+        ("tensorrt", 2, {"gate_exchange": True, "pre_activation_bits": 8}),
+        ("openvino", 2, {"gate_exchange": True}),
         ("spec", 2, {"widths": MIXED}),
         ("openvino", 1, {"widths": MIXED}),
         ("tensorrt", 2, {"widths": MIXED}),

@@ -44,7 +44,10 @@ def calibrated(detector: OpenVocabularyDetector, spec: QuantSpec, batches: Seque
 
 
 def uniform(spec: QuantSpec, width: int) -> QuantSpec:
-    """The spec with this width everywhere: edges, attention and similarity among it, no pre-activation."""
+    """The spec with this width everywhere: edges, attention and similarity among it, no pre-activation.
+
+    Gates are not exchanged: a layer is weighed with one range for its whole input.
+    """
     widths = {f"{name}_bits": width for name in ("weight", "activation", "attention", "similarity")}
-    changed = {**widths, "keep_edge_layers": False, "pre_activation_bits": None, "widths": ()}
+    changed = {**widths, "keep_edge_layers": False, "pre_activation_bits": None, "widths": (), "gate_exchange": False}
     return QuantSpec.model_validate(spec.model_dump() | changed)

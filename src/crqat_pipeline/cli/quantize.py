@@ -35,6 +35,7 @@ WITHOUT = "none"
     show_default=True,
     help="Of the ONNX file, see crqat export; none writes the packed file alone.",
 )
+@click.option("--gate-exchange", is_flag=True, help="Round maps before the gate that scales them (YOLO-World).")
 @click.option("--pre-activation-bits", type=click.IntRange(2, 8), help="8: onnxruntime then runs integers (form fast).")
 def command(
     model: Path,
@@ -46,6 +47,7 @@ def command(
     image_size: int | None,
     vocabulary: Path | None,
     form: str,
+    gate_exchange: bool,
     pre_activation_bits: int | None,
 ) -> None:
     """Quantize MODEL by calibration alone (PTQ): packed file and ONNX file, both named by the widths.
@@ -65,7 +67,10 @@ def command(
                 model=model,
                 images=calibration_files(images, num_images),
                 quantization=QuantSpec.parse(
-                    bits, pre_activation_bits=pre_activation_bits, widths=read_options(widths)
+                    bits,
+                    pre_activation_bits=pre_activation_bits,
+                    widths=read_options(widths),
+                    gate_exchange=gate_exchange,
                 ),
                 out=model.parent if out is None else out,
                 bank=None if vocabulary is None else read_text_bank(vocabulary),

@@ -16,7 +16,7 @@ _PARAMETER_BYTES = 4
 def operand_bits(module: nn.Module) -> tuple[int, int]:
     """(weight or first operand, activation or second operand); 32 stands for full precision."""
     if isinstance(module, QuantConv2d | QuantLinear):
-        return _bits(module.weight_quantizer), _bits(module.input_quantizer)
+        return _bits(module.weight_quantizer), module.exchanged_bits or _bits(module.input_quantizer)
     bits = max((child.grid.bits for child in module.children() if isinstance(child, FakeQuantizer)), default=FLOAT_BITS)
     return bits, bits
 

@@ -15,13 +15,15 @@ from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 class QuantConv2d(nn.Conv2d):
     """A convolution of quantized input and weight. batch_norm: name of the BatchNorm that reads its output, if any.
 
-    output_quantizer: pre-activation quantizer of a layer without BatchNorm.
+    output_quantizer: pre-activation quantizer of a layer without BatchNorm. exchanged_bits: of the quantizers before a
+    gate that stand for the input quantizer, which there is none of then.
     """
 
     weight_quantizer: FakeQuantizer | None
     input_quantizer: FakeQuantizer | None
     output_quantizer: FakeQuantizer | None
     batch_norm: str | None
+    exchanged_bits: int | None
 
     def forward(self, input: Tensor) -> Tensor:
         x = input if self.input_quantizer is None else self.input_quantizer(input)
@@ -39,6 +41,7 @@ class QuantLinear(nn.Linear):
     input_quantizer: FakeQuantizer | None
     output_quantizer: FakeQuantizer | None
     batch_norm: str | None
+    exchanged_bits: int | None
 
     def forward(self, input: Tensor) -> Tensor:
         x = input if self.input_quantizer is None else self.input_quantizer(input)
@@ -106,4 +109,5 @@ def _sharing(layer: _Layer, plain: nn.Module) -> _Layer:
     layer._parameters.update(plain._parameters)
     layer.weight_quantizer = layer.input_quantizer = layer.output_quantizer = None
     layer.batch_norm = None
+    layer.exchanged_bits = None
     return layer.train(plain.training)

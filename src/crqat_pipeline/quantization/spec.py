@@ -41,6 +41,8 @@ KernelName = Annotated[str, _row_of(KERNELS, "kernel")]
 
 RECORDED = {"weight_bits", "weight_granularity", "weight_quantizer", "gradient_scale", "percentile", "deployment"}
 """Some of the fields that every record of a file has; nobody writes all of these by hand."""
+LATER = {"widths", "gate_exchange"}
+"""Fields that a record has only where they are set."""
 
 
 class QuantSpec(BaseModel):
@@ -123,6 +125,11 @@ class QuantSpec(BaseModel):
         description="Also quantize the output of each quantized layer and its BatchNorm, before the activation "
         "function: integer runtimes need it (8 bits) to fuse a convolution.",
     )
+    gate_exchange: bool = Field(
+        False,
+        description="Round what text gates before the gate scales it, with a grid of its own: the layer behind is "
+        "linear in the gate and stays in integers.",
+    )
     deployment: Literal["integer", "simulation"] = Field(
         "integer",
         description="'integer' refuses what integer arithmetic cannot execute; 'simulation' allows everything.",
@@ -144,11 +151,11 @@ class QuantSpec(BaseModel):
 
     @property
     def notation(self) -> str:
-        """The paper's notation, such as "4-4-8 Ch-T-H", and the rules of single layers behind it."""
+        """The paper's notation, such as "4-4-8 Ch-T-H"; behind it exchanged gates and the rules of single layers."""
         bits = (self.weight_bits, self.activation_bits, self.attention_bits)
         grains = (self.weight_granularity, self.activation_granularity, self.attention_granularity)
         first = "-".join("none" if b is None else str(b) for b in bits) + " " + "-".join(grains)
-        return " ".join([first, *map(str, self.widths)])
+        return " ".join([first, *(["gates exchanged"] if self.gate_exchange else []), *map(str, self.widths)])
 
     @property
     def file_mark(self) -> str:
@@ -169,10 +176,10 @@ class QuantSpec(BaseModel):
         return f"int{weight}" if weight == activation != "fp" else f"w{weight}a{activation}"
 
     @model_serializer(mode="wrap")
-    def _without_empty_rules(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Files without rules are those of before there were rules: earlier programs read them."""
+    def _without_what_is_off(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files without rules and exchanged gates are those of before there were any: earlier programs read them."""
         fields: dict[str, Any] = dump(self)
-        return {name: value for name, value in fields.items() if name != "widths" or value}
+        return {name: value for name, value in fields.items() if name not in LATER or value}
 
     @model_validator(mode="before")
     @classmethod
@@ -189,6 +196,11 @@ class QuantSpec(BaseModel):
                 "Per-head steps exist for attention operands only; got "
                 f"{self.weight_granularity}-{self.activation_granularity}-{self.attention_granularity}. "
                 "Write it as weight-activation-attention, such as 'Ch-T-H'."
+            )
+        if self.gate_exchange and self.activation_granularity != "T":
+            raise ValueError(
+                "Maps before a gate have one step each; got gate_exchange with activation_granularity="
+                f"{self.activation_granularity!r}. Use 'T'."
             )
         if self.kernel == "native" and self.gradient_mask == "strict":
             raise ValueError(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 CONTRACT_ATTRIBUTE = "quantization_contract"
 OPERANDS_ATTRIBUTE = "product_operands"
+GATED_ATTRIBUTE = "gated_input"
 ExampleInputs = Callable[[int, int, int], tuple[Tensor, ...]]
 
 
@@ -27,6 +28,18 @@ class ProductOperands:
 
     head_axis: Mapping[str, int | None]
     kind: Literal["attention", "similarity"] = "attention"
+
+
+@dataclass(frozen=True)
+class GatedInput:
+    """Maps that a layer reads side by side, some of them scaled by a gate: attribute `gated_input` of their block.
+
+    layer: name of that layer below the block. operands: names of nn.Identity children, below the block too, that the
+    maps pass through before they are gated; each takes a quantizer where QuantSpec.gate_exchange is on.
+    """
+
+    layer: str
+    operands: tuple[str, ...]
 
 
 def images_only(num_images: int, image_size_px: int, num_prompts: int) -> tuple[Tensor, ...]:
@@ -90,3 +103,9 @@ def product_operands_of(module: object) -> ProductOperands | None:
     """The operands that a module declares; None for one that multiplies no two activations."""
     operands = getattr(module, OPERANDS_ATTRIBUTE, None)
     return operands if isinstance(operands, ProductOperands) else None
+
+
+def gated_input_of(module: object) -> GatedInput | None:
+    """The gated input that a module declares; None for one that gates nothing."""
+    gated = getattr(module, GATED_ATTRIBUTE, None)
+    return gated if isinstance(gated, GatedInput) else None

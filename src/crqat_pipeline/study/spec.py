@@ -48,6 +48,7 @@ class MethodSpec(_Spec):
         default=None,
         description="File of widths of single layers, as bit_allocation writes it; the bits hold elsewhere",
     )
+    gate_exchange: bool = Field(default=False, description="Maps are rounded before their gate (YOLO-World's neck)")
     rate_of: str | None = Field(
         default=None, description="Method whose chosen learning rate this one takes; else its own"
     )

@@ -39,7 +39,7 @@ def stage_specs(
 
 
 def bits_of(method: MethodSpec, quantization: QuantSpec) -> QuantSpec:
-    """The run's quantization with the method's own bits, widths and calibration rule.
+    """The run's quantization with the method's own bits, widths, place of gates and calibration rule.
 
     Raises ValueError, naming the file, for widths that cannot be read.
     """
@@ -48,6 +48,8 @@ def bits_of(method: MethodSpec, quantization: QuantSpec) -> QuantSpec:
         changed = dict(zip(("weight_bits", "activation_bits", "attention_bits"), method.bits, strict=True))
     if method.widths is not None:
         changed["widths"] = read_widths(method.widths)
+    if method.gate_exchange:
+        changed["gate_exchange"] = True
     if method.ptq_rule is not None:
         changed |= {"weight_initialization": method.ptq_rule, "activation_initialization": method.ptq_rule}
     return QuantSpec.model_validate(quantization.model_dump() | changed)

@@ -14,6 +14,12 @@ _, TEXTS = small_inputs(1, SIDES)
 BANK = TextBank(prompts=tuple("abcde"), embeddings_KD=TEXTS, encoder="drawn", is_normalized=False)
 
 
+def test_gates_that_were_exchanged_come_behind_the_products(tmp_path):
+    exchanged = outspoken(small_student(minmax_spec("8-8-8", pre_activation_bits=8, gate_exchange=True)))
+    made = write_coreml(tmp_path / "model.mlpackage", exchanged, SIDES, BANK)
+    assert made.num_operators["quantize"] == made.num_operators["dequantize"] > 50
+
+
 @pytest.mark.parametrize(("bits", "small"), [("4-8-8", 50), ("8-8-8", 0)])
 def test_a_package_has_the_codes_and_roundings_of_the_student(bits, small, tmp_path):
     student = outspoken(small_student(minmax_spec(bits, pre_activation_bits=8)))

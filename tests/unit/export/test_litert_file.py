@@ -35,6 +35,13 @@ def test_the_interpreter_computes_the_codes_of_the_student(bits, tmp_path):
     assert (made.num_integer_convolutions, made.num_float_convolutions) == (50, 4)
 
 
+def test_gates_that_were_exchanged_come_behind_the_products(tmp_path):
+    exchanged = outspoken(small_student(minmax_spec("8-8-8", pre_activation_bits=8, gate_exchange=True)))
+    made = write_litert(tmp_path / "model.tflite", exchanged, [IMAGES], SIDES, BANK)
+    assert made.parity.num_unexplained == 0
+    assert made.parity.largest_box_difference_px < 1e-2
+
+
 def test_a_file_detects_what_its_student_detects(tmp_path):
     detector = student("8-8-8")
     path = write_litert(tmp_path / "model.tflite", detector, [IMAGES], SIDES, BANK).path

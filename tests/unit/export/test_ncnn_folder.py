@@ -39,6 +39,13 @@ def test_ncnn_computes_the_codes_of_the_student_as_it_has_it(bits, pre_activatio
     assert (made.num_narrowed, made.num_left_out) == (narrowed, left_out)
 
 
+def test_gates_that_were_exchanged_come_behind_the_products(tmp_path):
+    exchanged = outspoken(small_student(minmax_spec("8-8-8", gate_exchange=True)))
+    made = write_ncnn(tmp_path / "net", exchanged, [IMAGES], SIDES, BANK)
+    assert made.parity.num_unexplained == 0
+    assert made.num_narrowed == 54 + 4  # a map more in each of four blocks
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory):
     return write_ncnn(tmp_path_factory.mktemp("network"), student("4-4-8"), [IMAGES], SIDES, BANK).path

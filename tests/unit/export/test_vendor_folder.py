@@ -45,6 +45,14 @@ def test_the_student_comes_back_from_the_graph_and_its_ranges_code_for_code(fold
     assert sorted(path.name for path in folder.path.iterdir()) == sorted((MODEL, ENCODINGS, CACHE, RKNN))
 
 
+def test_gates_that_were_exchanged_come_behind_the_products(tmp_path):
+    exchanged = copy.deepcopy(small_student(minmax_spec("8-8-8", pre_activation_bits=8, gate_exchange=True)))
+    align_biases(exchanged)
+    made = write_vendor(tmp_path / "phone", exchanged, [IMAGES], VendorSpec(opset=12, image_size_px=SIDES), BANK)
+    assert made.parity.num_unexplained == 0
+    assert made.parity.largest_box_difference_px < 1e-3
+
+
 def test_the_graph_is_plain(folder):
     model = onnx.load(folder.path / MODEL)
     assert [(each.domain, each.version) for each in model.opset_import] == [("", 12)]

@@ -37,6 +37,7 @@ def packed_path(tmp_path_factory):
     [
         (minmax_spec(), 1, None),
         (minmax_spec(pre_activation_bits=8), 2, None),
+        (minmax_spec(gate_exchange=True), 2, None),
         (minmax_spec(weight_symmetric=False), 2, None),
         (minmax_spec(narrow_weight_range=False, scale_parametrization="plain"), 2, None),
         (minmax_spec("8-5-none", granularity="T-T-T"), 2, None),

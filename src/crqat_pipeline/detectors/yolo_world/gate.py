@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from crqat_pipeline.detectors.one_stage.blocks import ConvUnit, CspBlock
 from crqat_pipeline.detectors.yolo_world.max_product import max_product
-from crqat_pipeline.structures.quantization_contract import ProductOperands
+from crqat_pipeline.structures.quantization_contract import GatedInput, ProductOperands
 
 
 class GateProduct(nn.Module):
@@ -48,6 +48,7 @@ class MaxSigmoidGate(nn.Module):
         self.guide = nn.Linear(embedding_dim, channels)
         self.head_bias = nn.Parameter(torch.zeros(num_heads))
         self.project = ConvUnit(channels, channels, 3, is_activated=False)
+        self.projected_operand: nn.Module = nn.Identity()
         self.product = GateProduct()
 
     def forward(self, map_BCHW: Tensor, text_XKD: Tensor) -> Tensor:
@@ -55,22 +56,31 @@ class MaxSigmoidGate(nn.Module):
         guide_XMKC = torch.unflatten(self.guide(text_XKD), 2, heads).transpose(1, 2)
         map_BMCP = torch.unflatten(map_BCHW.flatten(2), 1, heads)
         gate_BM1P = (self.product(map_BMCP, guide_XMKC) + self.head_bias[:, None]).sigmoid().unsqueeze(2)
-        projected_BMCP = torch.unflatten(self.project(map_BCHW).flatten(2), 1, heads)
+        projected_BCHW = self.projected_operand(self.project(map_BCHW))
+        projected_BMCP = torch.unflatten(projected_BCHW.flatten(2), 1, heads)
         gated_BMCP: Tensor = projected_BMCP * gate_BM1P
         return gated_BMCP.flatten(1, 2).reshape(map_BCHW.shape)
 
 
 class TextGuidedCsp(CspBlock):
-    """CSP block without shortcuts whose last bottleneck enters a second time, gated by text (T-CSP)."""
+    """CSP block without shortcuts whose last bottleneck enters a second time, gated by text (T-CSP).
+
+    The exit is linear in the gate: W (y, a p) = W_y y + sum over heads h of a_h (W_h p_h). So the maps may be rounded
+    before the gate scales them, each on a grid of its own, and the products with the weight stay in integers.
+    """
+
+    gated_input = GatedInput("exit.conv", ("plain_operand", "gate.projected_operand"))
 
     def __init__(
         self, in_channels: int, out_channels: int, num_bottlenecks: int, embedding_dim: int, num_heads: int
     ) -> None:
         super().__init__(in_channels, out_channels, num_bottlenecks, has_shortcut=False, num_extra_branches=1)
+        self.plain_operand: nn.Module = nn.Identity()
         self.gate = MaxSigmoidGate(self.hidden, embedding_dim, num_heads)
 
     def forward(self, map_BCHW: Tensor, text_XKD: Tensor) -> Tensor:  # type: ignore[override]
         branches = self.branches(map_BCHW)
-        branches.append(self.gate(branches[-1], text_XKD))
-        result: Tensor = self.exit(torch.cat(branches, dim=1))
+        gated_BCHW = self.gate(branches[-1], text_XKD)
+        plain_BCHW = self.plain_operand(torch.cat(branches, dim=1))
+        result: Tensor = self.exit(torch.cat([plain_BCHW, gated_BCHW], dim=1))
         return result

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
+from crqat_pipeline.quantization.gate_exchange import operands_before_gates
 from crqat_pipeline.quantization.grid import IntegerGrid
 from crqat_pipeline.quantization.parts import quantizers
 
@@ -32,12 +33,13 @@ class WithoutLowest(IntegerGrid):
 def narrowed(detector: OpenVocabularyDetector) -> Narrowed:
     """What ncnn computes of a student: int8 from -127 to 127 where a convolution begins, floating point between."""
     student = copy.deepcopy(detector)
+    before_gates = operands_before_gates(student)
     num_narrowed = num_left_out = 0
     for name, quantizer in quantizers(student):
         kind, grid = name.rpartition(".")[2], quantizer.grid
         if kind == "output_quantizer" and quantizer.is_on:
             quantizer.is_on, num_left_out = False, num_left_out + 1
-        elif kind == "input_quantizer" and quantizer.is_on and grid.bits == WIDEST_BITS:
+        elif (kind == "input_quantizer" or name in before_gates) and quantizer.is_on and grid.bits == WIDEST_BITS:
             less = replace(grid, narrow=True) if grid.is_symmetric else WithoutLowest(grid.bits, is_symmetric=False)
             quantizer.plan = replace(quantizer.plan, grid=less)
             num_narrowed += 1

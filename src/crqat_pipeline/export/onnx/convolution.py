@@ -30,7 +30,7 @@ def convolve(emission: Emission, conv: nn.Conv2d, batch_norm: nn.BatchNorm2d | N
     name = emission.name(conv)
     if not is_integer(emission, conv):
         inputs = [emission.floats(feature), *_float_parameters(emission, conv, affine)]
-        return emission.graph.node("Conv", *inputs, name=name, **_geometry(conv))
+        return emission.graph.node("Conv", *inputs, name=name, **geometry(conv))
     assert isinstance(conv, QuantConv2d)
     assert conv.input_quantizer is not None
     x = emission.on_grid(conv.input_quantizer, feature)
@@ -38,7 +38,7 @@ def convolve(emission: Emission, conv: nn.Conv2d, batch_norm: nn.BatchNorm2d | N
     grid, output_quantizer = grid_of(conv.input_quantizer), pre_activation_quantizer(emission, conv, batch_norm)
     bias = _bias(emission, name, weight, grid.scale, output_quantizer is not None)
     values = integer_values(emission, name, weight, grid)
-    y = emission.graph.node("Conv", x, values, *bias, name=name, **_geometry(conv))
+    y = emission.graph.node("Conv", x, values, *bias, name=name, **geometry(conv))
     return y if output_quantizer is None else emission.on_grid(output_quantizer, Plain(y))
 
 
@@ -104,6 +104,23 @@ def pre_activation_quantizer(
     return quantizer if quantizer is not None and quantizer.is_on and emission.form.has_pre_activation else None
 
 
+def geometry(conv: nn.Conv2d) -> dict[str, Any]:
+    """Attributes of the node. Raises ValueError for padding that is not zeros, or not given in pixels."""
+    height, width = conv.padding if not isinstance(conv.padding, str) else (0, 0)
+    if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
+        raise ValueError(
+            f"ONNX export needs zero padding given in pixels; got padding={conv.padding!r}, "
+            f"mode {conv.padding_mode!r}. Write the padding as numbers."
+        )
+    return {
+        "kernel_shape": list(conv.kernel_size),
+        "strides": list(conv.stride),
+        "pads": [height, width, height, width],
+        "dilations": list(conv.dilation),
+        "group": conv.groups,
+    }
+
+
 def is_integer(emission: Emission, conv: nn.Module) -> bool:
     """Whether this graph runs the layer on integer codes."""
     if not isinstance(conv, QuantConv2d | QuantLinear) or not emission.form.is_quantized:
@@ -148,19 +165,3 @@ def _float_parameters(emission: Emission, conv: nn.Conv2d, affine: ChannelAffine
         bias = affine.shift_C if bias is None else bias * affine.gain_C + affine.shift_C
     parameters = [emission.graph.constant(weight, f"{name}.weight")]
     return parameters if bias is None else [*parameters, emission.graph.constant(bias, f"{name}.bias")]
-
-
-def _geometry(conv: nn.Conv2d) -> dict[str, Any]:
-    height, width = conv.padding if not isinstance(conv.padding, str) else (0, 0)
-    if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
-        raise ValueError(
-            f"ONNX export needs zero padding given in pixels; got padding={conv.padding!r}, "
-            f"mode {conv.padding_mode!r}. Write the padding as numbers."
-        )
-    return {
-        "kernel_shape": list(conv.kernel_size),
-        "strides": list(conv.stride),
-        "pads": [height, width, height, width],
-        "dilations": list(conv.dilation),
-        "group": conv.groups,
-    }

@@ -126,7 +126,17 @@ class Emission:
         self.tap(quantizer, values, "values", call)
         return values
 
+    def rounded(self, tensor: str, grid: CodeGrid) -> str:
+        """The values on the grid by floating-point operators, which no runtime fuses into the layer before."""
+        graph, scale = self.graph, self.graph.scalar(grid.scale)
+        low, high = float(-grid.zero_point), float(grid.max_code - grid.zero_point)
+        steps = graph.node("Round", graph.node("Div", tensor, scale, name=tensor), name=tensor)
+        kept = graph.node("Clip", steps, graph.scalar(low), graph.scalar(high), name=tensor)
+        return graph.node("Mul", kept, scale, name=tensor)
+
     def _written_on_grid(self, tensor: str, grid: CodeGrid) -> str:
+        if self.form.is_ranged and self.ranges.get(tensor) == grid:
+            return tensor  # lies on this grid: readers drop a second rounding, or count it as missing
         if self.form.is_ranged:
             return self._once(("ranged", tensor, grid), lambda: self._clipped(tensor, grid))
         return self._on_symmetric_grid(tensor, grid) if self.form.is_symmetric else self._on_standard_grid(tensor, grid)
@@ -152,9 +162,7 @@ class Emission:
             zero = graph.scalar(0, np.int8)
             codes = graph.node("QuantizeLinear", clipped, scale, zero, name=tensor)
             return graph.node("DequantizeLinear", codes, scale, zero, name=tensor)
-        steps = graph.node("Round", graph.node("Div", tensor, scale, name=tensor), name=tensor)
-        kept = graph.node("Clip", steps, graph.scalar(float(low)), graph.scalar(float(high)), name=tensor)
-        return graph.node("Mul", kept, scale, name=tensor)
+        return self.rounded(tensor, grid)
 
     def _once(self, key: Any, make: Callable[[], str]) -> str:
         if key not in self._made:

@@ -61,7 +61,7 @@ def _rounded(model: ModelProto, name: str, grid: CodeGrid) -> list[NodeProto]:
         ("Clip", [f"{name}/rounded", f"{name}/low", f"{name}/high"], f"{name}/codes"),
         ("Mul", [f"{name}/codes", f"{name}/scale"], name),
     ]
-    return [helper.make_node(op, inputs, [output], name=f"{name}/{op}") for op, inputs, output in steps]
+    return [helper.make_node(op, inputs, [output], name=f"{name}/float/{op}") for op, inputs, output in steps]
 
 
 def _check_weights(model: ModelProto, scales: Mapping[str, np.ndarray], graph: Path) -> None:

@@ -17,7 +17,11 @@ from crqat_pipeline.export.onnx.graph import MICROSOFT
 
 def conv_unit(emission: Emission, unit: ConvUnit, feature: FeatureMap) -> Plain:
     """Convolution, BatchNorm, activation."""
-    y = convolve(emission, unit.conv, unit.bn, feature)
+    return activated(emission, unit, convolve(emission, unit.conv, unit.bn, feature))
+
+
+def activated(emission: Emission, unit: ConvUnit, y: str) -> Plain:
+    """What comes out of the unit's BatchNorm, after its activation function."""
     if isinstance(unit.act, nn.Identity):
         return Plain(y)
     if not isinstance(unit.act, nn.SiLU):

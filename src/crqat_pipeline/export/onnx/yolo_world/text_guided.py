@@ -14,6 +14,7 @@ from crqat_pipeline.export.onnx.emission import Emission
 from crqat_pipeline.export.onnx.feature_map import Doubled, FeatureMap, Joined, Plain
 from crqat_pipeline.export.onnx.one_stage.blocks import branches
 from crqat_pipeline.export.onnx.operand import Operand, operand, product, scaled
+from crqat_pipeline.export.onnx.yolo_world.exchanged_gate import by_head, exchanged_exit, is_exchanged
 
 
 def gate_product(emission: Emission, block: GateProduct, map_BMCP: str, guide_XMKC: str, channels: int) -> str:
@@ -27,26 +28,35 @@ def gate_product(emission: Emission, block: GateProduct, map_BMCP: str, guide_XM
     return graph.node("Div", best_BM1P, graph.scalar(math.sqrt(channels)), name=name)
 
 
-def max_sigmoid_gate(emission: Emission, gate: MaxSigmoidGate, feature: FeatureMap, text_XKD: str) -> Plain:
+def opening(emission: Emission, gate: MaxSigmoidGate, feature: FeatureMap, text_XKD: str) -> str:
+    """(B, M, 1, P): the share of each head that passes."""
     graph, name = emission.graph, emission.name(gate)
     heads = gate.num_heads
     guide_XKE = emission.emit(gate.guide, text_XKD)
     guide_XKMC = graph.node("Reshape", guide_XKE, graph.integers(0, 0, heads, -1), name=name)
     guide_XMKC = graph.node("Transpose", guide_XKMC, name=name, perm=[0, 2, 1, 3])
     channels = gate.guide.out_features // heads
-    by_head = graph.integers(0, heads, channels, -1)
-    map_BMCP = graph.node("Reshape", emission.floats(feature), by_head, name=name)
+    map_BMCP = by_head(emission, emission.floats(feature), heads, channels, name)
     scaled_BM1P = emission.emit(gate.product, map_BMCP, guide_XMKC, channels)
     bias = graph.constant(gate.head_bias.detach().reshape(1, heads, 1, 1), f"{name}.head_bias")
-    opened_BM1P = graph.node("Sigmoid", graph.node("Add", scaled_BM1P, bias, name=name), name=name)
+    return graph.node("Sigmoid", graph.node("Add", scaled_BM1P, bias, name=name), name=name)
+
+
+def max_sigmoid_gate(emission: Emission, gate: MaxSigmoidGate, feature: FeatureMap, text_XKD: str) -> Plain:
+    graph, name = emission.graph, emission.name(gate)
+    opened_BM1P = opening(emission, gate, feature, text_XKD)
     projected = emission.floats(emission.emit(gate.project, feature))
-    projected_BMCP = graph.node("Reshape", projected, by_head, name=name)
+    channels = gate.guide.out_features // gate.num_heads
+    projected_BMCP = by_head(emission, projected, gate.num_heads, channels, name)
     gated_BMCP = graph.node("Mul", projected_BMCP, opened_BM1P, name=name)
     return Plain(graph.node("Reshape", gated_BMCP, graph.node("Shape", projected, name=name), name=name))
 
 
 def text_guided_csp(emission: Emission, block: TextGuidedCsp, feature: FeatureMap, text_XKD: str) -> Plain:
     collected = branches(emission, block, feature)
+    if is_exchanged(emission, block):
+        opened_BM1P = opening(emission, block.gate, collected[-1], text_XKD)
+        return exchanged_exit(emission, block, Joined(tuple(collected)), collected[-1], opened_BM1P)
     collected.append(emission.emit(block.gate, collected[-1], text_XKD))
     result: Plain = emission.emit(block.exit, Joined(tuple(collected)))
     return result
