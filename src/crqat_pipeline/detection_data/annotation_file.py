@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from sys import intern
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from crqat_pipeline.detection_data.annotation_records import ReadingRules, ReadR
 from crqat_pipeline.detection_data.annotation_schema import SECTIONS
 from crqat_pipeline.detection_data.box_columns import BoxColumns
 from crqat_pipeline.runtime.json_file import JsonFileError, read_json_file
-from crqat_pipeline.runtime.json_sections import read_json_sections
+from crqat_pipeline.runtime.json_sections import Gather, read_json_sections
 
 
 class AnnotationFile(Mapping[str, Any]):
@@ -93,10 +93,14 @@ def _checked(content: Any, path: str | Path) -> dict[str, Any]:
     return content
 
 
+def read_annotation_sections(path: str | Path, gather: Gather) -> dict[str, Any]:
+    """As `read_json_annotations`, with the same errors, read piece by piece. gather: section -> how it is kept."""
+    return _checked(read_json_sections(path, gather, "An annotation file", without_mask), path)
+
+
 def read_annotation_columns(path: str | Path) -> dict[str, Any]:
     """As `read_json_annotations`, with the same errors; its boxes are columns, and the file is read piece by piece."""
-    content = read_json_sections(path, GATHER, "An annotation file", without_mask)
-    return _checked(content, path)
+    return read_annotation_sections(path, GATHER)
 
 
 def _with_shared_keys(records: Iterable[Any]) -> list[Any]:
@@ -104,7 +108,5 @@ def _with_shared_keys(records: Iterable[Any]) -> list[Any]:
     return [{intern(key): value for key, value in one.items()} if type(one) is dict else one for one in records]
 
 
-GATHER: Mapping[str, Callable[[Iterable[Any]], Any]] = MappingProxyType(
-    {"images": _with_shared_keys, "annotations": BoxColumns}
-)
+GATHER: Gather = MappingProxyType({"images": _with_shared_keys, "annotations": BoxColumns})
 """Section -> how its records are kept; other lists are lists."""

@@ -10,33 +10,16 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
-from typing import Any, overload
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crqat_pipeline.detection_data.annotation_schema import LARGEST_ID
+from crqat_pipeline.detection_data.box_forms import ALL_FLOATS, IDS, NUMBERS, USUAL, Form, form_of
 
 BLOCK = 10_000
-IDS = ("id", "image_id", "category_id")
-NUMBERS = (*IDS, "area")
-LARGEST_EXACT = 2**53
-"""Whole numbers up to this one are kept by a column of float64."""
-
-LEAST_ID = -LARGEST_ID - 1
-
-_COLUMNS = frozenset((*NUMBERS, "bbox"))
-
-Kind = type[int] | type[float] | None
-Form = tuple[tuple[Kind, ...], tuple[Kind, ...], dict[str, Any]]
-
-_FLOATS: tuple[Kind, ...] = (float,) * 4
-_SIDE_KINDS: frozenset[tuple[Kind, ...]] = frozenset(product((int, float), repeat=4))
-_KINDS: frozenset[tuple[Kind, ...]] = frozenset(product(*[(int, None)] * 3, (int, float, None)))
-_USUAL: tuple[Kind, ...] = (int, int, int, float)
 
 
 class BoxColumns(Sequence[Any]):
@@ -52,7 +35,7 @@ class BoxColumns(Sequence[Any]):
         self._forms: list[Form] = []
         numbers: dict[Any, int] = {}
         for row in rows:
-            form = _form(row)
+            form = form_of(row)
             if form is None:
                 self._odd[len(forms)] = row
                 forms.append(-1)
@@ -121,6 +104,45 @@ class BoxColumns(Sequence[Any]):
             sides_M4[row] = four_numbers(record.get("bbox"))
         return sides_M4
 
+    def take(self, rows_N: NDArray[np.int64]) -> Self:
+        """The records of these rows, in this order."""
+        taken = type(self)()
+        taken._ids_M3, taken._sides_M4 = self._ids_M3[rows_N], self._sides_M4[rows_N]
+        taken._areas_M, taken._forms_M = self._areas_M[rows_N], self._forms_M[rows_N]
+        taken._forms = self._forms
+        if self._odd:
+            taken._odd = {new: self._odd[rows_N[new]] for new in np.flatnonzero(taken._forms_M < 0).tolist()}
+        return taken
+
+    def replace(self, records: Mapping[int, Any]) -> None:
+        """Put other records into these rows."""
+        rows_N = np.fromiter(records, np.int64, len(records))
+        new = type(self)(records.values())
+        self._ids_M3[rows_N], self._sides_M4[rows_N], self._areas_M[rows_N] = new._ids_M3, new._sides_M4, new._areas_M
+        self._forms_M[rows_N] = new._forms_behind(len(self._forms))
+        self._forms = [*self._forms, *new._forms]
+        self._odd = {row: one for row, one in self._odd.items() if row not in records}
+        self._odd |= {int(rows_N[row]): one for row, one in new._odd.items()}
+
+    def extend(self, other: BoxColumns, moved: Mapping[str, int]) -> None:
+        """Put all records of another behind these. moved: id -> what is added to it; the sums must fit in 64 bits.
+
+        One column after another is replaced, so that there is never more than one column twice.
+        """
+        first = len(self)
+        steps_3 = np.array([moved.get(name, 0) for name in IDS], np.int64)
+        self._ids_M3 = np.concatenate([self._ids_M3, other._ids_M3])
+        self._ids_M3[first:] += steps_3
+        self._sides_M4 = np.concatenate([self._sides_M4, other._sides_M4])
+        self._areas_M = np.concatenate([self._areas_M, other._areas_M])
+        self._forms_M = np.concatenate([self._forms_M, other._forms_behind(len(self._forms))])
+        self._forms = [*self._forms, *other._forms]
+        for row, one in other._odd.items():
+            self._odd[first + row] = one | {name: one[name] + step for name, step in moved.items() if name in one}
+
+    def _forms_behind(self, count: int) -> NDArray[np.int32]:
+        return np.where(self._forms_M < 0, self._forms_M, self._forms_M + np.int32(count))
+
     def _block(self, start: int, stop: int) -> Iterator[Any]:
         parts = (self._forms_M, self._ids_M3, self._areas_M, self._sides_M4)
         columns = (part[start:stop].tolist() for part in parts)
@@ -129,9 +151,9 @@ class BoxColumns(Sequence[Any]):
                 yield self._odd[row]
                 continue
             kinds, side_kinds, rest = self._forms[number]
-            if side_kinds != _FLOATS:
+            if side_kinds != ALL_FLOATS:
                 box = [kind(side) for kind, side in zip(side_kinds, box, strict=True)]
-            if kinds == _USUAL:
+            if kinds == USUAL:
                 own, image, category = ids
                 yield {"id": own, "image_id": image, "category_id": category, "area": area, "bbox": box, **rest}
                 continue
@@ -170,20 +192,3 @@ def four_numbers(bbox: Any) -> tuple[float, ...]:
         if all(isinstance(side, Real) and not isinstance(side, int) for side in bbox):  # scalars of NumPy
             return tuple(float(side) for side in bbox)
     return (math.nan,) * 4
-
-
-def _form(row: Any) -> Form | None:
-    """Types of the numbers of a record, of its box, and its other fields; None where they do not fit the columns."""
-    if type(row) is not dict or type(bbox := row.get("bbox")) is not list or len(bbox) != 4:
-        return None
-    kinds = tuple([type(row[name]) if name in row else None for name in NUMBERS])
-    side_kinds = tuple(map(type, bbox))
-    if kinds not in _KINDS or side_kinds not in _SIDE_KINDS:
-        return None
-    if not all(LEAST_ID <= row.get(name, 0) <= LARGEST_ID for name in IDS):
-        return None
-    if side_kinds != _FLOATS or kinds[3] is int:
-        whole = [one for one in (*bbox, row.get("area", 0)) if type(one) is int]
-        if not all(abs(one) <= LARGEST_EXACT for one in whole):
-            return None
-    return kinds, side_kinds, {name: value for name, value in row.items() if name not in _COLUMNS}

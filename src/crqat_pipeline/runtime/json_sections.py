@@ -31,7 +31,7 @@ Gather = Mapping[str, Callable[[Iterable[Any]], Any]]
 
 def read_json_sections(
     path: str | Path,
-    gather: Mapping[str, Callable[[Iterable[Any]], Any]],
+    gather: Gather,
     what: str = "A file",
     hook: Hook | None = None,
 ) -> Any:

@@ -74,6 +74,27 @@ def test_columns_of_a_list_and_of_columns_are_equal() -> None:
     np.testing.assert_array_equal(sides(columns), sides(rows))
 
 
+def test_rows_are_taken_and_replaced() -> None:
+    columns = BoxColumns(ROWS).take(np.array([0, 4, 6, 1, 15]))
+    assert list(columns) == [ROWS[row] for row in (0, 4, 6, 1, 15)]
+
+    columns.replace({1: ROWS[2], 3: ROWS[8], 4: ROWS[7]})
+
+    assert list(columns) == [ROWS[row] for row in (0, 2, 6, 8, 7)]
+
+
+def test_records_behind_others_have_their_ids_moved() -> None:
+    columns, others = BoxColumns(ROWS[:5]), BoxColumns([*ROWS[1:4], ROWS[8]])
+    columns.extend(others, {"id": 100, "image_id": 10})
+
+    moved = [
+        row | {name: row[name] + by for name, by in (("id", 100), ("image_id", 10)) if name in row}
+        for row in (*ROWS[1:4], ROWS[8])
+    ]
+    assert list(columns) == [*ROWS[:5], *moved]
+    assert list(others) == [*ROWS[1:4], ROWS[8]]
+
+
 CATEGORIES = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
 IMAGES = [
     {"id": 1, "file_name": "a.jpg", "width": 10, "height": 10},

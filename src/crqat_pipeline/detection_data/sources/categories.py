@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from crqat_pipeline.detection_data.annotation_file import image_file_name, read_json_annotations
+from crqat_pipeline.detection_data.box_columns import BoxColumns
 from crqat_pipeline.detection_data.sources.layout import SourceLayout
-from crqat_pipeline.detection_data.sources.records import (
-    SourceRecords,
-    check_count,
-    require_fields,
-    section,
-    usable_boxes,
-    without_images,
-)
+from crqat_pipeline.detection_data.sources.records import SourceRecords, check_count, without_images
+from crqat_pipeline.detection_data.sources.sections import Section, kept_box, kept_image, read_sections
 from crqat_pipeline.detection_data.sources.source_files import SourceFiles
+from crqat_pipeline.detection_data.sources.usable_boxes import usable_boxes
 from crqat_pipeline.structures.category_name import spelled_names
+
+SECTIONS: Mapping[str, Section] = MappingProxyType(
+    {
+        "images": Section(("id", "width", "height"), kept_image),
+        "annotations": Section(("id", "image_id", "category_id", "bbox"), kept_box, BoxColumns),
+        "categories": Section(("id", "name")),
+    }
+)
 
 
 def read_categories(source: str, files: SourceFiles, layout: SourceLayout) -> SourceRecords:
@@ -24,33 +29,13 @@ def read_categories(source: str, files: SourceFiles, layout: SourceLayout) -> So
     Raises ValueError for a file that is not there or no JSON, AnnotationError (all faults, with counts) for sections
     that are missing, another number of categories, and boxes that cannot be used.
     """
-    content = read_json_annotations(files.annotations)
-    images, boxes, categories = (section(content, name, source) for name in ("images", "annotations", "categories"))
-    require_fields(images, "images", ("id", "width", "height"), source)
-    require_fields(boxes, "annotations", ("id", "image_id", "category_id", "bbox"), source)
-    require_fields(categories, "categories", ("id", "name"), source)
+    read = read_sections(source, files.annotations, SECTIONS)
+    categories = read["categories"]
     check_count(categories, layout.num_categories, files, source)
     known = {category["id"] for category in categories}
     records = SourceRecords(
-        images=[
-            {
-                "id": image["id"],
-                "file_name": image_file_name(image),
-                "width": image["width"],
-                "height": image["height"],
-            }
-            for image in images
-        ],
-        annotations=[
-            {
-                "id": box["id"],
-                "image_id": box["image_id"],
-                "category_id": box["category_id"],
-                "bbox": box["bbox"],
-                "iscrowd": box.get("iscrowd", 0),
-            }
-            for box in boxes
-        ],
+        images=read["images"],
+        annotations=read["annotations"],
         categories=[_category(one, layout) for one in categories],
     )
     without_images(records, (*layout.missing_images, *files.leave_out))
@@ -58,7 +43,7 @@ def read_categories(source: str, files: SourceFiles, layout: SourceLayout) -> So
         records,
         files,
         source,
-        lambda box: None if box["category_id"] in known else "is of a category that the file does not list",
+        lambda number: None if number in known else "is of a category that the file does not list",
     )
     return records
 

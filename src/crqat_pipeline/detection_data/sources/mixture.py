@@ -6,7 +6,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from crqat_pipeline.detection_data.sources.records import SourceRecords
+from crqat_pipeline.detection_data.annotation_faults import AnnotationError, Fault
+from crqat_pipeline.detection_data.annotation_schema import LARGEST_ID
+from crqat_pipeline.detection_data.box_columns import BoxColumns
 from crqat_pipeline.detection_data.sources.spec import SourceSpec
 from crqat_pipeline.detection_data.sources.table import read_source
 
@@ -14,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class SourceMixture(Mapping[str, Any]):
-    """images, annotations and categories of all sources, read when they are first asked for.
+    """images, annotations (columns) and categories of all sources, read when they are first asked for.
 
     info.sources holds per source the counts and what was left out. Image names begin with the source's name, as
     SourceFolders expects; a category's `scope` is its source.
@@ -44,32 +46,57 @@ class SourceMixture(Mapping[str, Any]):
 
     def _read(self) -> dict[str, Any]:
         if self._content is None:
-            self._content = _mixed({name: read_source(name, spec) for name, spec in self.sources.items()})
+            self._content = _mixed(self.sources)
         return self._content
 
 
-def _mixed(parts: Mapping[str, SourceRecords]) -> dict[str, Any]:
-    """Concatenate; ids of a source are moved behind those of the sources before it. The records are changed."""
-    mixed: dict[str, Any] = {"images": [], "annotations": [], "categories": [], "info": {"sources": {}}}
+def _mixed(sources: Mapping[str, SourceSpec]) -> dict[str, Any]:
+    """One source behind the other; ids are moved behind those of the sources before. Raises what read_source raises."""
+    images: list[Any] = []
+    categories: list[Any] = []
+    boxes: BoxColumns | None = None
+    facts: dict[str, Any] = {}
     past = {"image": 0, "annotation": 0, "category": 0}
-    for name, part in parts.items():
+    for name, spec in sources.items():
+        part = read_source(name, spec)
+        own = part.columns
+        box_ids = own.integers("id")
+        facts[name] = {"images": len(part.images), "boxes": len(own), "categories": len(part.categories)}
+        facts[name]["left_out"] = part.left_out
+        last = {
+            "image": max(image["id"] for image in part.images),
+            "annotation": int(box_ids.max()),
+            "category": max(category["id"] for category in part.categories),
+        }
+        _check_room(name, past, last)
         for image in part.images:
             image["id"] += past["image"]
             image["file_name"] = f"{name}/{image['file_name']}"
         for category in part.categories:
             category["id"] += past["category"]
             category["scope"] = name
-        for box in part.annotations:
-            box["id"] += past["annotation"]
-            box["image_id"] += past["image"]
-            box["category_id"] += past["category"]
-        for kind, rows in (("image", part.images), ("annotation", part.annotations), ("category", part.categories)):
-            past[kind] = max(row["id"] for row in rows) + 1
-        facts = {"images": len(part.images), "boxes": len(part.annotations), "categories": len(part.categories)}
-        mixed["info"]["sources"][name] = {**facts, "left_out": part.left_out}
+        moved = {"id": past["annotation"], "image_id": past["image"], "category_id": past["category"]}
+        if boxes is None:
+            boxes = own
+        else:
+            boxes.extend(own, moved)
+        images += part.images
+        categories += part.categories
+        past = {kind: past[kind] + number + 1 for kind, number in last.items()}
         for reason, which in part.left_out.items():
             logger.warning("%s: %s: %s", name, reason, which)
-        mixed["images"] += part.images
-        mixed["annotations"] += part.annotations
-        mixed["categories"] += part.categories
-    return mixed
+    return {"images": images, "annotations": boxes, "categories": categories, "info": {"sources": facts}}
+
+
+def _check_room(name: str, past: Mapping[str, int], last: Mapping[str, int]) -> None:
+    faults = [
+        Fault(
+            "large id",
+            f"{name}: {kind} ids go up to {number}, and behind those of the sources before they must fit in 64 bits; "
+            "number them from 0",
+        )
+        for kind, number in last.items()
+        if past[kind] + number >= LARGEST_ID
+    ]
+    if faults:
+        raise AnnotationError(faults)

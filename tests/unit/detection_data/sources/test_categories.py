@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crqat_pipeline.detection_data import AnnotationError, prepare_split
+from crqat_pipeline.detection_data.box_columns import BoxColumns
 from crqat_pipeline.detection_data.sources.spec import SourceSpec
 from crqat_pipeline.detection_data.sources.table import read_source
 from crqat_pipeline.structures.category_name import prompt_names
@@ -86,6 +87,24 @@ def test_faulty_boxes_are_repaired_on_request_and_counted(tmp_path):
     assert "boxes: is outside its image" in records.left_out
 
 
+@pytest.mark.parametrize("order", [("categories", "annotations", "images"), ("images", "categories", "annotations")])
+def test_boxes_are_columns_in_whatever_order_the_sections_stand(tmp_path, order):
+    content = objects365()
+    usual = read_source("o365", spec(tmp_path, content))
+    records = read_source("o365", spec(tmp_path, {name: content[name] for name in order}))
+    assert isinstance(records.annotations, BoxColumns)
+    assert records == usual
+
+
+def test_boxes_at_the_edge_are_as_they_were(tmp_path):
+    content = objects365()
+    bboxes = [[-1, -1, 98, 66], [95.5, 63.5, 1.5, 1.5], [0.0, 0.0, 97.0, 65.0]]
+    for box, bbox in zip(content["annotations"], bboxes, strict=False):
+        box["bbox"] = bbox
+    records = read_source("o365", spec(tmp_path, content))
+    assert [box["bbox"] for box in records.annotations[:3]] == bboxes
+
+
 def test_unknown_images_and_categories_are_named(tmp_path):
     content = objects365()
     content["annotations"][0]["image_id"] = 77
@@ -107,6 +126,13 @@ def test_broken_records_are_named(tmp_path):
     content["images"][0]["id"] = "7"
     with pytest.raises(AnnotationError, match=r"images\[0\]\.id must be an integer from 0; got '7'"):
         read_source("o365", spec(tmp_path, content))
+    content = objects365()
+    content["images"][1]["width"] = "wide"
+    del content["images"][2]["file_name"]
+    with pytest.raises(AnnotationError) as refusal:
+        read_source("o365", spec(tmp_path, content))
+    assert "o365: images[1].width must be a whole number; got 'wide'" in str(refusal.value)
+    assert "o365: images[2] lacks file_name" in str(refusal.value)
     missing = SourceSpec(layout="objects365", annotations=tmp_path / "none.json", images=tmp_path)
     with pytest.raises(ValueError, match=r"none\.json does not exist"):
         read_source("o365", missing)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from crqat_pipeline.detection_data import (
+    AnnotationError,
     ImageFileError,
     LoaderSpec,
     PreparedSplit,
@@ -17,12 +18,13 @@ from crqat_pipeline.detection_data import (
     prepare_split,
     training_batches,
 )
+from crqat_pipeline.detection_data.box_columns import BoxColumns
 from crqat_pipeline.detection_data.sources import LAYOUTS, SourceFolders, SourceMixture, SourceSpec
 from crqat_pipeline.detection_data.sources.layout import SourceLayout
 from crqat_pipeline.detection_data.sources.records import SourceRecords
 from crqat_pipeline.detection_data.sources.source_files import SourceFiles
 from crqat_pipeline.structures.vocabulary import TextBank
-from tests.support.published_layouts import write_datasets
+from tests.support.published_layouts import BOX, grounding, write_datasets, write_json
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +75,14 @@ def test_files_are_read_when_they_are_asked_for(sources):
 def test_ids_are_unique_and_categories_know_their_source(mixture):
     assert [image["id"] for image in mixture["images"]] == [*range(1, 9), *range(9, 13)]
     assert len({box["id"] for box in mixture["annotations"]}) == 9 + 12
+    assert isinstance(mixture["annotations"], BoxColumns)
+    assert mixture["annotations"][-1] == {
+        "id": 500 + 1 + 11,
+        "image_id": 12,
+        "category_id": 365 + 1 + 3,
+        "bbox": BOX,
+        "iscrowd": 0,
+    }
     assert [one["scope"] for one in mixture["categories"]] == ["o365"] * 365 + ["gqa"] * 3
     assert mixture["images"][-1]["file_name"] == "gqa/3.jpg"
     assert mixture["info"]["sources"]["gqa"] == {"images": 4, "boxes": 12, "categories": 3, "left_out": {}}
@@ -83,6 +93,15 @@ def test_every_image_is_found_in_the_folder_of_its_source(mixture, folders):
     assert (summary.num_images, summary.num_boxes, summary.num_categories) == (12, 21, 368)
     with pytest.raises(ImageFileError, match="must begin with its source, one of o365, gqa"):
         folders.open("coco/1.jpg")
+
+
+def test_ids_that_leave_no_room_for_another_source_are_refused(sources, tmp_path):
+    content = grounding()
+    content["annotations"][3]["id"] = 2**63 - 1
+    path = write_json(tmp_path / "a.json", content)
+    mixed = {**sources, "large": SourceSpec(layout="grounding", annotations=path, images=tmp_path)}
+    with pytest.raises(AnnotationError, match=f"large: annotation ids go up to {2**63 - 1}, and behind those"):
+        len(SourceMixture(mixed))
 
 
 def test_the_split_remembers_scopes_and_phrases_in_json(split):
