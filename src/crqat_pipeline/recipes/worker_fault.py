@@ -22,8 +22,9 @@ def told_fault(folder: Path) -> Iterator[None]:
         yield
     except tuple(SPOKEN.values()) as error:
         kind = next(name for name, each in SPOKEN.items() if isinstance(error, each))
+        text = "\n".join([str(error), *getattr(error, "__notes__", ())])
         with atomic_path(folder / FAULT) as temporary:
-            temporary.write_text(json.dumps({"kind": kind, "text": str(error)}), encoding="utf-8")
+            temporary.write_text(json.dumps({"kind": kind, "text": text}), encoding="utf-8")
         raise
 
 

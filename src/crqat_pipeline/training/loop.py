@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from crqat_pipeline.runtime.facts import Facts
+from crqat_pipeline.runtime.joint_outcome import all_or_none
 from crqat_pipeline.runtime.progress import progress
 from crqat_pipeline.runtime.ranks import is_first, num_ranks
 from crqat_pipeline.structures.batch import DetectionBatch
@@ -63,7 +64,7 @@ def train(
     of a step are complete, before they are clipped. companion: follows every step, and is part of the checkpoints.
     facts: what the numbers depend on (configuration, data, machine); a checkpoint with other facts is not used, and the
     log says why. The result's tensors are the final state dict (the average's, where one is kept). Raises
-    NonFiniteLossError.
+    NonFiniteLossError, what a batch raises, and OtherWorkerError where it raised on another worker.
 
     Within runtime.ranks.together every worker calls this with the same detector and its part of the batches. The
     first one logs, shows progress and writes checkpoints; all have the same result.
@@ -126,12 +127,12 @@ def _accumulate(
 ) -> dict[str, float]:
     """Forward and backward over the batches of one step; mean losses of all workers by name.
 
-    Raises NonFiniteLossError.
+    Raises NonFiniteLossError, and on all workers together what a batch raises on one.
     """
     device_type = torch.device(device).type
     totals: dict[str, float] = {}
     for index in range(spec.accumulation_steps):
-        batch = next(stream).to(device)
+        batch = all_or_none(lambda: next(stream).to(device), device)
 
         def forward(batch: DetectionBatch = batch) -> dict[str, Tensor]:
             with torch.autocast(device_type, torch.bfloat16, enabled=spec.autocast == "bfloat16"):
@@ -142,7 +143,7 @@ def _accumulate(
             total = torch.stack([loss.float() for loss in losses.values()]).sum() / spec.accumulation_steps
             model.backward(total)
         values = whole_losses(losses)  # waits for a GPU, so once a pass
-        refuse_non_finite(values, forward, detector, step, resume_folder)
+        refuse_non_finite(values, losses, forward, detector, step, resume_folder)
         for name, value in values.items():
             totals[name] = totals.get(name, 0.0) + value / spec.accumulation_steps
     return totals

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from crqat_pipeline.runtime.ranks import texts_of_ranks
+from crqat_pipeline.runtime.ranks import num_ranks, texts_of_ranks
 from crqat_pipeline.training.resume import PATTERN
 
 
@@ -19,21 +19,35 @@ class NonFiniteLossError(RuntimeError):
 
 
 def refuse_non_finite(
-    losses: Mapping[str, float], repeat: Callable[[], object], model: nn.Module, step: int, folder: Path | None
+    losses: Mapping[str, float],
+    own: Mapping[str, Tensor],
+    repeat: Callable[[], object],
+    model: nn.Module,
+    step: int,
+    folder: Path | None,
 ) -> None:
     """Raises NonFiniteLossError unless every loss is finite. repeat: does the forward pass that gave them once more.
 
-    On several workers the losses are those of the whole batch, so all of them stop here together.
+    On several workers the losses are those of the whole batch, so all of them stop here together. own: this worker's
+    part of them.
     """
     bad = [name for name, loss in losses.items() if not math.isfinite(loss)]
     if not bad:
         return
     saved = sorted(folder.glob(PATTERN)) if folder else []
     raise NonFiniteLossError(
-        f"Losses must stay finite; at step {step} {', '.join(bad)} did not. First layer with a non-finite output: "
-        f"{_first_broken_layer(model, repeat)}. Last good checkpoint: {saved[-1].name if saved else 'none'}. "
+        f"Losses must stay finite; at step {step} {', '.join(bad)} did not{_where(own)}. "
+        f"First layer with a non-finite output: {_first_broken_layer(model, repeat)}. "
+        f"Last good checkpoint: {saved[-1].name if saved else 'none'}. "
         "Lower the learning rate or set max_gradient_norm."
     )
+
+
+def _where(own: Mapping[str, Tensor]) -> str:
+    """The workers whose part is not finite; nothing where there is one worker, or only the sum is not."""
+    is_bad = not all(bool(loss.isfinite().all()) for loss in own.values())
+    bad = [str(number) for number, said in enumerate(texts_of_ranks("bad" if is_bad else "")) if said]
+    return f" on rank {', '.join(bad)} of {num_ranks()} workers" if bad and num_ranks() > 1 else ""
 
 
 def _first_broken_layer(model: nn.Module, repeat: Callable[[], object]) -> str:

@@ -21,6 +21,8 @@ from crqat_pipeline.quantization import (
     quantizer_parameters,
     set_quantized,
 )
+from crqat_pipeline.recipes.worker_fault import has_fault, raise_fault, told_fault
+from crqat_pipeline.runtime.joint_outcome import OtherWorkerError
 from crqat_pipeline.runtime.ranks import is_first, num_ranks, rank, state_of_first, together
 from crqat_pipeline.structures.batch import DetectionBatch, ImageTargets
 from crqat_pipeline.training.loop import train
@@ -217,7 +219,41 @@ def broken_on_one():
 def test_a_loss_that_breaks_on_one_worker_stops_all_of_them_at_the_same_step():
     first, second = on_workers(2, broken_on_one)
     assert first == second
-    assert "at step 1 loss_box did not" in first
+    assert "at step 1 loss_box did not on rank 1 of 2 workers" in first
+
+
+def broken_data_on_one(folder):
+    """By kind of error: what ended this worker, and how many batches it had asked for."""
+    return {kind.__name__: ended_by(kind, folder / kind.__name__) for kind in (ValueError, OSError)}
+
+
+def ended_by(kind, folder):
+    def parts(first, count):
+        for number, batch in enumerate(parts_of_batches(first, count)):
+            seen.append(number)
+            if rank() == 1 and number == 2:
+                raise kind("image 7 is damaged")
+            yield batch
+
+    seen = []
+    folder.mkdir(exist_ok=True)
+    try:
+        with told_fault(folder):
+            train(SupervisedTask(small_detector().double().eval()), parts, SPEC, label="test")
+    except (OtherWorkerError, kind) as error:
+        return type(error).__name__, str(error), len(seen)
+    return None
+
+
+def test_data_that_break_on_one_worker_end_all_of_them_and_the_run_says_on_which(tmp_path):
+    first, second = on_workers(2, broken_data_on_one, tmp_path)
+    for name in ("ValueError", "OSError"):
+        text = f"A step needs all 2 workers; it failed on rank 1: {name}: image 7 is damaged"
+        assert first[name] == ("OtherWorkerError", text, 3)
+        assert second[name] == (name, "image 7 is damaged", 3)
+    with pytest.raises(ValueError, match=r"image 7 is damaged\nThis was on rank 1 of 2 workers\."):
+        raise_fault(tmp_path / "ValueError")
+    assert not has_fault(tmp_path / "OSError")  # it may be over when the workers are started again
 
 
 def on_some_workers(folder, spec):
