@@ -85,6 +85,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     is_flag=True,
     help="Form litert: 4-bit weights two to a byte: half the file, but slow kernels (docs/formats/litert.md).",
 )
+@click.option(
+    "--text-encoder",
+    default=None,
+    help="Form web: CLIP's text encoder beside the page, for names that the text bank lacks: open_clip, JSON with its "
+    "options, or a file of CLIP weights [default: none; the nearest names of the bank are offered].",
+)
 @click.option("--runtime", type=FOLDER, help="Form web: folder with the package of onnxruntime-web [default: npm].")
 @click.option(
     "--no-webgpu", is_flag=True, help="Form web of a full-precision model: without the runtime for GPUs (27 MB)."
@@ -99,6 +105,8 @@ def command(model: Path, out: Path, form: str, images: Path | None, num_images: 
         raise click.BadParameter(f"the name must end in {suffix}; got {out.name}.", param_hint="--out")
     if wishes["int4_weights"] and form != LITERT:
         raise click.BadParameter(f"it belongs to the form litert; got {form}.", param_hint="--int4-weights")
+    if wishes["text_encoder"] is not None and form != WEB:
+        raise click.BadParameter(f"it belongs to the form web; got {form}.", param_hint="--text-encoder")
     from dataclasses import replace
 
     from crqat_pipeline.export.onnx.fitting_form import lacks_pre_activation

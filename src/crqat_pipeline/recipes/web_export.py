@@ -14,8 +14,10 @@ from crqat_pipeline.export.onnx.fitting_form import lacks_pre_activation
 from crqat_pipeline.export.parity_report import ParityReport
 from crqat_pipeline.export.web import WebFolder, find_runtime, write_web_folder
 from crqat_pipeline.export.web.folder import check_place
+from crqat_pipeline.export.web.text_encoder import WebTextEncoder, web_text_encoder
 from crqat_pipeline.recipes.exportable import ExportableModel
 from crqat_pipeline.recipes.file_export import export_file
+from crqat_pipeline.text_encoders.clip_tower import ClipTextEncoder
 
 
 def export_web(
@@ -27,12 +29,14 @@ def export_web(
     runtime_folder: Path | None = None,
     has_webgpu: bool = True,
     score_threshold: float = 0.3,
-) -> tuple[WebFolder, ParityReport]:
+    text_encoder: ClipTextEncoder | None = None,
+) -> tuple[WebFolder, ParityReport, WebTextEncoder | None]:
     """Write the folder `out`, its graph proved on the images, for one picture of this size at a time.
 
     has_webgpu: of a full-precision model alone; the runtime for graphics processors refuses 4-bit weights.
-    runtime_folder: see `find_runtime`. Raises ValueError for a model without prompts, one that browsers would run
-    slower than full precision, a place that holds something else, and whatever `export_file` refuses.
+    runtime_folder: see `find_runtime`. text_encoder: written beside the model, for names that the bank lacks. Raises
+    ValueError for a model without prompts, one that browsers would run slower than full precision, a place that holds
+    something else, a text encoder that did not make the bank, and whatever `export_file` refuses.
     """
     bank, input_px = model.text_bank, sides_of(size_px)
     if bank is None:
@@ -43,6 +47,7 @@ def export_web(
             "trained without. Give pictures of the kind it will see: --pre-activation-images FOLDER."
         )
     check_place(out)
+    beside = None if text_encoder is None else web_text_encoder(text_encoder, bank)
     runtime = find_runtime(runtime_folder)
     spec = OnnxSpec(
         batch_size=1, image_size_px=input_px, has_embeddings=False, has_text_bank=False, score_threshold=score_threshold
@@ -59,5 +64,6 @@ def export_web(
             runtime,
             score_threshold=score_threshold,
             has_webgpu=has_webgpu and not FORMS[written.file.form].is_quantized,
+            text_encoder=beside,
         )
-    return folder, written.parity
+    return folder, written.parity, beside

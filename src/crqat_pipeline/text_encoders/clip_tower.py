@@ -29,9 +29,9 @@ class ClipTextEncoder:
 
         tokenizer: an open_clip tokenizer (encode, context_length, and callable on a list of texts).
         """
-        self._tower = tower.eval().requires_grad_(False)
+        self.tower = tower.eval().requires_grad_(False)
         self._embed = getattr(tower, "encode_text", tower)
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self.name = name
         self.is_normalizing = normalize
         self.embedding_dim = int(self._embed(tokenizer([""])).shape[-1])
@@ -42,15 +42,15 @@ class ClipTextEncoder:
         if not prompts:
             raise ValueError("A text encoder needs at least one prompt; got none.")
         for prompt in prompts:
-            num_tokens = len(self._tokenizer.encode(prompt)) + 2
-            if num_tokens > self._tokenizer.context_length:
+            num_tokens = len(self.tokenizer.encode(prompt)) + 2
+            if num_tokens > self.tokenizer.context_length:
                 raise ValueError(
                     f"Prompt {prompt!r:.60} has {num_tokens} tokens with start and end; the text tower takes "
-                    f"{self._tokenizer.context_length}. Shorten it."
+                    f"{self.tokenizer.context_length}. Shorten it."
                 )
-        device = next(self._tower.parameters()).device
+        device = next(self.tower.parameters()).device
         parts = [
-            self._embed(self._tokenizer(list(prompts[start : start + PROMPTS_PER_PASS])).to(device))
+            self._embed(self.tokenizer(list(prompts[start : start + PROMPTS_PER_PASS])).to(device))
             for start in range(0, len(prompts), PROMPTS_PER_PASS)
         ]
         embeddings_KD: Tensor = torch.cat(parts).float().cpu()

@@ -14,9 +14,13 @@ from crqat_pipeline.cli.export import FORMS as OFFERED
 from crqat_pipeline.cli.export import command
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.export.onnx import FORMS
+from crqat_pipeline.export.web import find_runtime
 from crqat_pipeline.model_files.packed import write_packed
+from crqat_pipeline.model_files.text_bank_file import write_text_bank
 from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
 from crqat_pipeline.structures.vocabulary import TextBank
+from crqat_pipeline.text_encoders.table import OpenClipSpec
+from tests.support.tiny_clip import tiny_encoder_row
 
 pytest.importorskip("onnxruntime")
 BANK = TextBank(("red lamp", "stray cat"), torch.eye(2, 64), "test", is_normalized=True)
@@ -101,6 +105,48 @@ def test_the_page_needs_images_prompts_and_a_folder_of_its_own(packed, checkpoin
         assert result.exit_code == 1, result.output
         assert text in result.output
     assert not (tmp_path / "site").exists()
+
+
+@pytest.fixture(scope="module")
+def encoder_row(tmp_path_factory):
+    pytest.importorskip("open_clip")
+    return tiny_encoder_row(tmp_path_factory.mktemp("clip"), dim=64)
+
+
+def test_a_text_encoder_belongs_to_the_page_and_to_its_bank(packed, encoder_row, tmp_path):
+    web, encoder = ("--form", "web", "--out", tmp_path / "site"), "--text-encoder"
+    for arguments, text in (
+        ([packed, "--out", tmp_path / "m.onnx", encoder, "open_clip"], "it belongs to the form web; got auto"),
+        ([packed, *web, encoder, "composed"], "A text encoder is one of "),
+        ([packed, *web, encoder, '{"name": "composed", "words": ["cat"]}'], "got the text encoder 'composed'"),
+        ([packed, *web, encoder, tmp_path / "none.safetensors"], "No file of CLIP weights at"),
+        ([packed, *web, encoder, json.dumps(encoder_row)], "by the encoder that made its bank: test; open_clip:tiny"),
+        (
+            [packed, *web, encoder, json.dumps({**encoder_row, "normalize": False})],
+            'Give "normalize": true in the JSON',
+        ),
+    ):
+        result = run(*arguments)
+        assert result.exit_code in (1, 2), result.output
+        assert text in " ".join(result.output.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_text_encoder_is_written_beside_the_page(packed, encoder_row, pictures, tmp_path):
+    try:
+        find_runtime()
+    except ValueError as error:
+        pytest.skip(str(error))
+    site, vocabulary = tmp_path / "site", tmp_path / "bank.safetensors"
+    bank = OpenClipSpec(**encoder_row).build().encode(("red lamp", "stray cat"))
+    write_text_bank(vocabulary, bank)
+    more = ("--vocabulary", vocabulary, "--text-encoder", json.dumps(encoder_row), "--image-size", "64x96")
+    result = run(packed, "--form", "web", "--out", site, "--images", pictures, "--num-images", 1, *more)
+    assert result.exit_code == 0, result.output
+    assert "8-bit weights, cosine with the float encoder at least 0.99" in result.output
+    assert json.loads((site / "model.json").read_text())["text_encoder"]["name"] == bank.encoder
+    assert sorted(path.name for path in (site / "text_encoder").iterdir()) == ["NOTICE.txt", "merges.txt", "model.onnx"]
+    assert "text_encoder" not in (site / "offline.js").read_text().split("FILES = ")[1].split("\n")[0]
 
 
 def test_a_packed_file_becomes_a_proved_graph(packed, pictures, tmp_path):

@@ -1,5 +1,3 @@
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import open_clip
@@ -9,24 +7,14 @@ from safetensors.torch import save_file
 
 from crqat_pipeline.text_encoders.clip_tower import ClipTextEncoder, load_clip_text_encoder
 from crqat_pipeline.text_encoders.protocol import TextEncoder
+from tests.support.tiny_clip import make_tiny_clip
 
-TINY = {
-    "embed_dim": 24,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2},
-}
 PROMPTS = ["person", "a red Bicycle", ""]
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[open_clip.CLIP]:
-    folder = tmp_path_factory.mktemp("configs")
-    (folder / "tiny-crqat-test.json").write_text(json.dumps(TINY))
-    open_clip.add_model_config(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield open_clip.create_model("tiny-crqat-test", pretrained_text=False)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> open_clip.CLIP:
+    return make_tiny_clip(tmp_path_factory.mktemp("configs"))
 
 
 def reference_KD(model: open_clip.CLIP) -> torch.Tensor:

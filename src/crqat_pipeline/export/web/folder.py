@@ -16,18 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from crqat_pipeline.export.web.runtime_package import NAME, VERSION, WASM_FILES, WEBGPU_FILES
+from crqat_pipeline.export.web.text_encoder import WebTextEncoder
 from crqat_pipeline.model_files.onnx_facts import OnnxFacts
 from crqat_pipeline.structures.vocabulary import TextBank
 
 PAGE = "index.html"
 FACTS, MODEL, EMBEDDINGS, WORKER = "model.json", "model.onnx", "embeddings.f32", "offline.js"
-RUNTIME_FOLDER = "runtime"
+RUNTIME_FOLDER, TEXT_FOLDER = "runtime", "text_encoder"
 KIND = "crqat web"
 
 
 @dataclass(frozen=True)
 class WebFolder:
-    """What was written. download_bytes: what a visitor without WebGPU fetches before the first picture."""
+    """What was written. download_bytes: what a visitor without WebGPU fetches before the first picture; a text
+    encoder is fetched with the first name that the bank lacks.
+    """
 
     path: Path
     total_bytes: int
@@ -55,21 +58,27 @@ def write_web_folder(
     *,
     score_threshold: float = 0.3,
     has_webgpu: bool = True,
+    text_encoder: WebTextEncoder | None = None,
 ) -> WebFolder:
     """The folder `out`, whole or not at all; an earlier one is replaced.
 
     model: a proved graph for one image of input_px (height, width) with prompts as an input; it is copied. bank: what
-    the page can look for. runtime: as `find_runtime` gives it. Raises ValueError as `check_place` does.
+    the page can look for. runtime: as `find_runtime` gives it. text_encoder: for names that the bank does not hold.
+    Raises ValueError as `check_place` does.
     """
     check_place(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         folder = Path(name) / "new"
-        _fill(folder, model, _facts(facts, bank, input_px, score_threshold, has_webgpu), bank, runtime, has_webgpu)
+        page_facts = _facts(facts, bank, input_px, score_threshold, has_webgpu)
+        page_facts["text_encoder"] = None if text_encoder is None else dict(text_encoder.facts)
+        later = {f"{TEXT_FOLDER}/{each}": text for each, text in text_encoder.files.items()} if text_encoder else {}
+        if has_webgpu:
+            later |= {f"{RUNTIME_FOLDER}/{each}": runtime[each] for each in WEBGPU_FILES}
+        _fill(folder, model, page_facts, bank, runtime, later)
         _put(folder, out, Path(name) / "old")
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in out.rglob("*") if path.is_file()}
-    extra = sum(sizes.get(f"{RUNTIME_FOLDER}/{name}", 0) for name in WEBGPU_FILES)
-    return WebFolder(out, sum(sizes.values()), sum(sizes.values()) - extra)
+    return WebFolder(out, sum(sizes.values()), sum(sizes.values()) - sum(sizes[each] for each in later))
 
 
 def _put(folder: Path, out: Path, aside: Path) -> None:
@@ -111,9 +120,9 @@ def _fill(
     facts: Mapping[str, Any],
     bank: TextBank,
     runtime: Mapping[str, bytes],
-    has_webgpu: bool,
+    later: Mapping[str, bytes],
 ) -> None:
-    (folder / RUNTIME_FOLDER).mkdir(parents=True)
+    """later: files that a browser fetches, and keeps, only where it uses them."""
     page = {
         entry.name: entry.read_bytes() for entry in files(__package__).joinpath("page").iterdir() if entry.is_file()
     }
@@ -124,15 +133,13 @@ def _fill(
         EMBEDDINGS: embeddings_KD.tobytes(),
         **{f"{RUNTIME_FOLDER}/{name}": runtime[name] for name in WASM_FILES},
     }
-    for name, content in contents.items():
+    for name, content in {**contents, **later}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     shutil.copyfile(model, folder / MODEL)
-    if has_webgpu:  # fetched and kept only where a browser uses it
-        for name in WEBGPU_FILES:
-            (folder / RUNTIME_FOLDER / name).write_bytes(runtime[name])
     kept = ["./", *sorted(set(contents) - {PAGE}), MODEL]
     digest = hashlib.sha256()
-    for name in sorted({*contents, MODEL}):
+    for name in sorted({*contents, *later, MODEL}):
         digest.update(name.encode() + hashlib.sha256((folder / name).read_bytes()).digest())
     worker = page[WORKER].decode().replace("__VERSION__", f"crqat-{digest.hexdigest()[:16]}")
     (folder / WORKER).write_text(worker.replace("__FILES__", json.dumps(kept)), encoding="utf-8")

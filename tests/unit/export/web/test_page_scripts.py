@@ -1,39 +1,15 @@
 """The page's scripts against their Python counterparts, in Node."""
 
-import json
-import shutil
-import subprocess
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-import crqat_pipeline.export.web as web
 from crqat_pipeline.detection_data.rectangle import fit
 from crqat_pipeline.detectors.common.selection import SelectionSpec, select_detections
+from tests.support.page_scripts import NODE, in_node
 
-NODE = shutil.which("node")
-PAGE = Path(web.__file__).parent / "page"
 pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js")
-
-
-def in_node(folder, script, value):
-    """What `answer(value)` of the script gives, by JSON."""
-    (folder / "value.json").write_text(json.dumps(value))
-    for file in PAGE.glob("*.js"):
-        shutil.copyfile(file, folder / file.name)
-    (folder / "package.json").write_text('{"type": "module"}')
-    whole = (
-        'import { readFileSync } from "node:fs";\n'
-        f"{script}\n"
-        'console.log(JSON.stringify(answer(JSON.parse(readFileSync("value.json", "utf8")))));\n'
-    )
-    (folder / "main.js").write_text(whole)
-    done = subprocess.run([NODE, "main.js"], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_pictures_are_fitted_as_in_training_to_the_last_bit(tmp_path):
@@ -96,3 +72,18 @@ def test_typed_words_are_rows_of_the_bank_or_have_neighbours(tmp_path):
     assert unknown["unknown"][0]["nearest"][0] == "traffic light"
     assert unknown["unknown"][1]["nearest"][0] == "stray cat"
     assert foreign == {"rows": [], "unknown": [{"typed": "zzz", "nearest": []}]}
+
+
+def test_a_name_that_was_encoded_is_known_but_no_part_of_the_whole_bank(tmp_path):
+    script = """import { Vocabulary } from "./vocabulary.js";
+    const words = new Vocabulary(["cat", "tree"], Float32Array.of(1, 2, 3, 4), 2);
+    words.add("Zebra", Float32Array.of(5, 6));
+    words.add("zebra", Float32Array.of(7, 8));
+    const answer = (texts) => texts.map((text) => {
+      const { rows, unknown } = words.read(text);
+      return [Array.from(words.texts(rows)), rows.map((row) => words.prompts[row]), unknown];
+    });"""
+    chosen, whole, unknown = in_node(tmp_path, script, ["zebra, cat", "", "zebras"])
+    assert chosen == [[5, 6, 1, 2], ["Zebra", "cat"], []]
+    assert whole == [[1, 2, 3, 4], ["cat", "tree"], []]
+    assert unknown[2] == [{"typed": "zebras", "nearest": []}]

@@ -1,5 +1,7 @@
 // What the page says: its state, what was found, and which words it does not know.
 
+const LONGEST_SHOWN = 60; // letters of a name
+
 export const at = (id) => document.getElementById(id);
 
 /** name: loading, ready, busy or error; the body carries it, for styles and for tests. */
@@ -35,11 +37,12 @@ export function report(numFound, numPrompts, { prepare, run, select }, rate) {
     `${numFound} found among ${numPrompts} prompts in ${total} ms (model ${run.toFixed(0)} ms${pace})`;
 }
 
-/** unknown: [{typed, nearest}]. choose: called with (typed, prompt) when a person takes one of the nearest. */
-export function showUnknown(unknown, numPrompts, choose) {
-  const lines = unknown.map(({ typed, nearest }) => {
+/** unknown: [{typed, nearest, why}]. choose: called with (typed, prompt) when a person takes one of the nearest. */
+export function showUnknown(unknown, choose) {
+  const lines = unknown.map(({ typed, nearest, why }) => {
     const line = document.createElement("p");
-    line.append(`“${typed}” is not among the ${numPrompts} prompts of this model.`);
+    const shown = typed.length > LONGEST_SHOWN ? `${typed.slice(0, LONGEST_SHOWN)} …` : typed;
+    line.append(`“${shown}”: ${why}`);
     if (nearest.length) line.append(" Nearest: ");
     for (const prompt of nearest) {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: prompt });

@@ -1,8 +1,8 @@
-// The page's side of worker.js: questions and answers as promises.
+// The page's side of a worker: questions and answers as promises.
 
 export class Model {
-  constructor() {
-    this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  constructor(script) {
+    this.worker = new Worker(new URL(script, import.meta.url), { type: "module" });
     this.waiting = new Map();
     this.count = 0;
     this.worker.onmessage = ({ data: { id, answer, error } }) => {

@@ -1,8 +1,10 @@
 // The page's own files, kept for use without a network, and handed out with the two headers that a page needs before it
-// may use threads (static hosts do not send them). VERSION and FILES are written by the export.
+// may use threads (static hosts do not send them). VERSION and FILES are written by the export; what lies in the folders
+// LATER is kept once it was used.
 
 const VERSION = "__VERSION__";
 const FILES = __FILES__;
+const LATER = ["/runtime/", "/text_encoder/"];
 const HEADERS = {
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Opener-Policy": "same-origin",
@@ -30,15 +32,17 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET" || new URL(event.request.url).origin !== self.location.origin) return;
-  event.respondWith(answer(event.request));
+  event.respondWith(answer(event));
 });
 
-async function answer(request) {
+async function answer(event) {
+  const { request } = event;
   const cache = await caches.open(VERSION);
   let response = await cache.match(request, { ignoreSearch: true });
   if (response === undefined) {
     response = await fetch(request);
-    if (response.ok && new URL(request.url).pathname.includes("/runtime/")) await cache.put(request, response.clone());
+    const isKept = LATER.some((folder) => new URL(request.url).pathname.includes(folder));
+    if (isKept && response.status === 200) event.waitUntil(cache.put(request, response.clone()));
   }
   const headers = new Headers(response.headers);
   for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value);

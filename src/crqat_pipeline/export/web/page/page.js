@@ -2,6 +2,7 @@
 
 import { at, failed, report, say, showFound, showUnknown } from "./answers.js";
 import { drawDetections, drawPicture } from "./drawing.js";
+import { Encoder } from "./encoder.js";
 import { prepareOffline, threadCount } from "./isolation.js";
 import { Model } from "./model.js";
 import { drawSource, openCamera, openPicture, receiveDrops } from "./sources.js";
@@ -10,7 +11,9 @@ import { Vocabulary } from "./vocabulary.js";
 const LIMIT = 100;
 const wishes = new URLSearchParams(location.search);
 const picture = document.createElement("canvas");
-let facts, weights, vocabulary, model, source, stream, isBusy, rate, lastRun;
+const reasons = new Map(); // name -> why it could not be encoded
+let numLearning = 0;
+let facts, weights, vocabulary, encoder, model, source, stream, isBusy, rate, lastRun;
 
 async function start() {
   at("threshold").addEventListener("input", showThreshold);
@@ -23,6 +26,7 @@ async function start() {
   );
   weights = graph;
   vocabulary = new Vocabulary(facts.prompts, new Float32Array(embeddings), facts.embedding_dim);
+  if (facts.text_encoder) encoder = new Encoder(facts.text_encoder, (line) => say(line, "busy"), threadCount());
   at("known").append(...facts.prompts.map((prompt) => new Option(prompt, prompt)));
   at("prompts").placeholder = `empty: all ${facts.prompts.length} (${facts.prompts.slice(0, 4).join(", ")}, …)`;
   await offerWebGpu();
@@ -33,7 +37,7 @@ async function start() {
 function listen() {
   at("controls").addEventListener("submit", (event) => {
     event.preventDefault();
-    detectAgain();
+    learn().then(detectAgain);
   });
   at("threshold").addEventListener("change", detectAgain);
   at("device").addEventListener("change", () => useDevice(at("device").value).then(detectAgain, failed));
@@ -63,7 +67,7 @@ async function useDevice(device) {
   say("Preparing the model …", "loading");
   at("detect").disabled = true;
   model?.close();
-  model = new Model();
+  model = new Model("./worker.js");
   try {
     const { threads } = await model.ask("open", { facts, model: weights, device, threads: threadCount() });
     const why = self.crossOriginIsolated ? "" : "; more need a cross-origin isolated page";
@@ -84,6 +88,7 @@ async function usePicture(file) {
   stopCamera();
   try {
     source = await openPicture(file);
+    await learn();
     await detect();
   } catch (error) {
     failed(error);
@@ -99,6 +104,7 @@ async function useCamera() {
     return;
   }
   at("camera").textContent = "Stop";
+  await learn();
   const begin = performance.now();
   for (let frames = 1; stream && (await detect()); frames++) {
     rate = (1000 * frames) / (performance.now() - begin);
@@ -113,6 +119,31 @@ function stopCamera() {
   at("camera").textContent = "Camera";
 }
 
+/** Has the names encoded that the bank does not hold, where the folder has a text encoder.
+ * Not for each picture of the camera: a person may be typing. */
+async function learn() {
+  const { unknown } = vocabulary.read(at("prompts").value);
+  if (!encoder || unknown.length === 0) return;
+  numLearning++;
+  for (const { typed } of unknown) {
+    try {
+      if (!vocabulary.has(typed)) vocabulary.add(typed, await encoder.encode(typed));
+    } catch (error) {
+      reasons.set(typed, error.message);
+    }
+  }
+  if (--numLearning === 0) say("Ready.", "ready");
+  readNames();
+}
+
+/** Rows of the typed names; says which names have none, and why. */
+function readNames() {
+  const { rows, unknown } = vocabulary.read(at("prompts").value);
+  const why = (typed) => reasons.get(typed) ?? `not among the ${facts.prompts.length} prompts of this model${encoder ? "; Detect encodes it" : ""}.`;
+  showUnknown(unknown.map((each) => ({ ...each, why: why(each.typed) })), replacePrompt);
+  return rows;
+}
+
 /** The camera looks at its next picture anyway. */
 function detectAgain() {
   if (!stream && source) detect();
@@ -121,8 +152,7 @@ function detectAgain() {
 /** Looks for the prompts in the source and shows what is found; false if that failed. */
 async function detect() {
   if (isBusy || at("detect").disabled) return false;
-  const { rows, unknown } = vocabulary.read(at("prompts").value);
-  showUnknown(unknown, facts.prompts.length, replacePrompt);
+  const rows = readNames();
   const pen = drawSource(picture, source);
   if (rows.length === 0) {
     drawPicture(at("view"), picture);
@@ -138,12 +168,12 @@ async function detect() {
     const options = { threshold: Number(at("threshold").value), limit: LIMIT };
     const request = { rgba, width, height, texts: vocabulary.texts(rows), ...options };
     const { detections, milliseconds } = await model.ask("find", request, [rgba]);
-    const found = detections.map(({ label, ...each }) => ({ ...each, row: rows[label], prompt: facts.prompts[rows[label]] }));
+    const found = detections.map(({ label, ...each }) => ({ ...each, row: rows[label], prompt: vocabulary.prompts[rows[label]] }));
     drawDetections(at("view"), found, drawPicture(at("view"), picture));
     showFound(found);
     report(found.length, rows.length, milliseconds, rate);
     lastRun = milliseconds.run;
-    say("Ready.", "ready");
+    if (!numLearning) say("Ready.", "ready");
     return true;
   } catch (error) {
     failed(error);
@@ -169,5 +199,10 @@ async function measure(runs) {
   return times;
 }
 
-self.crqat = { measure };
+/** The embedding of a name by the text encoder, for tests. */
+async function embed(name) {
+  return Array.from(await encoder.encode(name));
+}
+
+self.crqat = { measure, embed };
 start().catch(failed);

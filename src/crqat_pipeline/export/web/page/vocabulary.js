@@ -1,4 +1,4 @@
-// What a person types, as rows of the model's text bank; for words that are not there, the nearest that are.
+// What a person types, as rows of the model's text bank and of names encoded since; for others, the nearest known ones.
 
 const SHOWN = 4;
 const LEAST_LIKENESS = 0.3;
@@ -6,23 +6,39 @@ const LEAST_LIKENESS = 0.3;
 export class Vocabulary {
   /** prompts: names of the rows; embeddings: Float32Array K D; width: D. */
   constructor(prompts, embeddings, width) {
-    this.prompts = prompts;
-    this.embeddings = embeddings;
+    this.prompts = [...prompts];
+    this.bankSize = prompts.length;
     this.width = width;
+    this.embeddings = prompts.map((_, row) => embeddings.subarray(row * width, (row + 1) * width));
     this.rows = new Map();
     prompts.forEach((prompt, row) => {
       if (!this.rows.has(key(prompt))) this.rows.set(key(prompt), row);
     });
   }
 
+  /** A name that was encoded: known from now on, but no part of the whole bank. */
+  add(prompt, embedding) {
+    if (embedding.length !== this.width) {
+      throw new Error(`The text encoder gives ${embedding.length} numbers, the model compares ${this.width}. Export the page again.`);
+    }
+    if (this.has(prompt)) return;
+    this.rows.set(key(prompt), this.prompts.length);
+    this.prompts.push(prompt);
+    this.embeddings.push(embedding);
+  }
+
+  has(prompt) {
+    return this.rows.has(key(prompt));
+  }
+
   /** {rows, unknown: [{typed, nearest}]} of a text with commas; an empty text asks for the whole bank. */
   read(text) {
     const typed = text.split(",").map((part) => part.trim()).filter(Boolean);
-    if (typed.length === 0) return { rows: this.prompts.map((_, row) => row), unknown: [] };
+    if (typed.length === 0) return { rows: this.prompts.slice(0, this.bankSize).map((_, row) => row), unknown: [] };
     const rows = new Set();
     const unknown = [];
     for (const word of typed) {
-      if (this.rows.has(key(word))) rows.add(this.rows.get(key(word)));
+      if (this.has(word)) rows.add(this.rows.get(key(word)));
       else unknown.push({ typed: word, nearest: this.nearest(word) });
     }
     return { rows: [...rows], unknown };
@@ -31,6 +47,7 @@ export class Vocabulary {
   nearest(word) {
     const wanted = key(word);
     return this.prompts
+      .slice(0, this.bankSize)
       .map((prompt) => ({ prompt, likeness: likeness(wanted, key(prompt)) }))
       .filter((each) => each.likeness >= LEAST_LIKENESS)
       .sort((left, right) => right.likeness - left.likeness)
@@ -41,9 +58,7 @@ export class Vocabulary {
   /** Float32Array of the chosen rows, one after another. */
   texts(rows) {
     const texts = new Float32Array(rows.length * this.width);
-    rows.forEach((row, place) => {
-      texts.set(this.embeddings.subarray(row * this.width, (row + 1) * this.width), place * this.width);
-    });
+    rows.forEach((row, place) => texts.set(this.embeddings[row], place * this.width));
     return texts;
   }
 }
