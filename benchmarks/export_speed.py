@@ -2,6 +2,7 @@
 
     python -m benchmarks.export_speed                       # YOLO-World-S, 640 px, 80 prompts, 1 and 2 threads
     python -m benchmarks.export_speed --detector yolo_world_n --image-size 320 --threads 1
+    python -m benchmarks.export_speed --bits 8-8-8 4-8-8 --only "onnxruntime fp32" "onnxruntime fast" --threads 1
 
 Weights are random, which changes no time; quantizers are calibrated on noise. Every row is a fresh process, so that
 peak memory is its own, and rounds go through all rows in turn, so that other work on the machine falls on all of them.
@@ -20,29 +21,43 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.speed_setting import setting, speed_parser
 
-ROWS = {
-    "PyTorch fp32": ("torch", "fp32"),
-    "onnxruntime fp32": ("onnxruntime", "fp32"),
-    "onnxruntime fp32, no embeddings": ("onnxruntime", "fp32_short"),
-    "onnxruntime fast": ("onnxruntime", "fast"),
-    "onnxruntime fast, no embeddings": ("onnxruntime", "fast_short"),
-    "onnxruntime spec": ("onnxruntime", "spec"),
-    "OpenVINO fp32, no embeddings": ("openvino", "fp32_short"),
-    "OpenVINO openvino, no embeddings": ("openvino", "openvino_short"),
-    "OpenVINO fast, no embeddings": ("openvino", "fast_short"),
-    "onnxruntime openvino, no embeddings": ("onnxruntime", "openvino_short"),
-}
+ROWS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "PyTorch fp32": ("torch", "fp32"),
+        "onnxruntime fp32": ("onnxruntime", "fp32"),
+        "onnxruntime fp32, no embeddings": ("onnxruntime", "fp32_short"),
+        "onnxruntime fast": ("onnxruntime", "fast"),
+        "onnxruntime fast, no embeddings": ("onnxruntime", "fast_short"),
+        "onnxruntime spec": ("onnxruntime", "spec"),
+        "OpenVINO fp32, no embeddings": ("openvino", "fp32_short"),
+        "OpenVINO openvino, no embeddings": ("openvino", "openvino_short"),
+        "OpenVINO fast, no embeddings": ("openvino", "fast_short"),
+        "onnxruntime openvino, no embeddings": ("onnxruntime", "openvino_short"),
+    }
+)
 """Row -> runtime and file. "short" files leave out the output of region embeddings, with which version 2 needs less."""
 BASELINE = "onnxruntime fp32"
 
 
-def write_models(folder: Path, detector_name: str, version: int, image_size_px: int, num_prompts: int) -> None:
+def rows_of(widths: Sequence[str], starts: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """ROWS whose names begin with one of `starts`, the quantized ones once per width."""
+    chosen = {label: row for label, row in ROWS.items() if label.startswith(tuple(starts)) or label == BASELINE}
+    return {
+        f"{label}{suffix}": (runtime, f"{file}{suffix.replace(' ', '_')}")
+        for label, (runtime, file) in chosen.items()
+        for suffix in ([""] if file.startswith("fp32") else [f" {bits}" for bits in widths])
+    }
+
+
+def write_models(folder: Path, arguments: argparse.Namespace, bits: str) -> None:
+    """The files of one width, and those in full precision."""
     import torch
 
     from crqat_pipeline.detectors import build_detector
@@ -51,24 +66,26 @@ def write_models(folder: Path, detector_name: str, version: int, image_size_px: 
     from crqat_pipeline.quantization import QuantSpec, calibrate, prepare, set_quantized
 
     torch.manual_seed(0)
-    detector = build_detector(detector_name, version=version).eval()
+    detector = build_detector(arguments.detector, version=arguments.version).eval()
     prepare(
         detector,
         QuantSpec.parse(
-            "4-4-8",
+            bits,
             pre_activation_bits=8,
             weight_initialization="minmax",
             activation_initialization="minmax",
         ),
     )
-    texts_KD = torch.nn.functional.normalize(torch.randn(num_prompts, detector.embedding_dim), dim=1)
-    side = min(image_size_px, 320)
+    texts_KD = torch.nn.functional.normalize(torch.randn(arguments.prompts, detector.embedding_dim), dim=1)
+    side = min(arguments.image_size, 320)
     calibrate(detector, [(torch.rand(1, 3, side, side), texts_KD)], list(detector.parts))
     set_quantized(detector, list(detector.parts))
     align_biases(detector)
     for form in ("fp32", "fast", "spec", "openvino"):
         for suffix, has_embeddings in (("", True), ("_short", False)):
-            write_onnx(folder / f"{form}{suffix}.onnx", detector, OnnxSpec(form=form, has_embeddings=has_embeddings))
+            width = "" if form == "fp32" else f"_{bits}"
+            spec = OnnxSpec(form=form, has_embeddings=has_embeddings)
+            write_onnx(folder / f"{form}{suffix}{width}.onnx", detector, spec)
 
 
 def call_of(runtime: str, file: Path, feeds: dict[str, Any], threads: int, row: dict[str, Any]) -> Callable[[], Any]:
@@ -140,6 +157,8 @@ def in_new_process(row: dict[str, Any]) -> dict[str, float]:
 def main() -> None:
     parser = speed_parser(__doc__, image_size_px=640, rounds=3, runs=5)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--bits", nargs="+", default=["4-4-8"], help="widths of the quantized rows")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows that begin so [default: all]")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -150,11 +169,13 @@ def main() -> None:
     dim = build_detector(arguments.detector, version=arguments.version).embedding_dim
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_models(folder, arguments.detector, arguments.version, arguments.image_size, arguments.prompts)
+        rows = rows_of(arguments.bits, arguments.only)
+        for bits in arguments.bits:
+            write_models(folder, arguments, bits)
         for threads in arguments.threads:
-            found: dict[str, list[dict[str, float]]] = {label: [] for label in ROWS}
+            found: dict[str, list[dict[str, float]]] = {label: [] for label in rows}
             for _ in range(arguments.rounds):
-                for label, (runtime, file) in ROWS.items():
+                for label, (runtime, file) in rows.items():
                     row = {
                         "runtime": runtime,
                         "file": str(folder / f"{file}.onnx"),
@@ -167,10 +188,16 @@ def main() -> None:
                         "runs": arguments.runs,
                     }
                     found[label].append(in_new_process(row))
-            report(arguments, threads, found, folder)
+            sizes_mb = {label: (folder / f"{file}.onnx").stat().st_size / 2**20 for label, (_, file) in rows.items()}
+            report(arguments, threads, found, sizes_mb)
 
 
-def report(arguments: argparse.Namespace, threads: int, found: dict[str, list[dict[str, float]]], folder: Path) -> None:
+def report(
+    arguments: argparse.Namespace,
+    threads: int,
+    found: Mapping[str, list[dict[str, float]]],
+    sizes_mb: Mapping[str, float],
+) -> None:
     medians = {
         label: {
             key: (min if key == "wall_ms" else statistics.median)(round_[key] for round_ in rounds) for key in rounds[0]
@@ -180,13 +207,11 @@ def report(arguments: argparse.Namespace, threads: int, found: dict[str, list[di
     clock = "cpu_ms" if threads == 1 else "wall_ms"
     base = medians[BASELINE][clock]
     print(f"\n{setting(arguments, threads)}")
-    print(f"{'':<36}{'cpu ms':>9}{'wall ms':>9}{'speed':>8}{'memory MB':>11}{'file MB':>9}")
+    print(f"{'':<42}{'cpu ms':>9}{'wall ms':>9}{'speed':>8}{'memory MB':>11}{'file MB':>9}")
     for label, values in medians.items():
-        file = folder / f"{ROWS[label][1]}.onnx"
-        size = file.stat().st_size / 2**20
         print(
-            f"{label:<36}{values['cpu_ms']:>9.1f}{values['wall_ms']:>9.1f}{base / values[clock]:>7.2f}x"
-            f"{values['memory_mb']:>11.0f}{size:>9.1f}"
+            f"{label:<42}{values['cpu_ms']:>9.1f}{values['wall_ms']:>9.1f}{base / values[clock]:>7.2f}x"
+            f"{values['memory_mb']:>11.0f}{sizes_mb[label]:>9.1f}"
         )
 
 

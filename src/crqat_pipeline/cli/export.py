@@ -91,6 +91,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Form web: CLIP's text encoder beside the page, for names that the text bank lacks: open_clip, JSON with its "
     "options, or a file of CLIP weights [default: none; the nearest names of the bank are offered].",
 )
+@click.option(
+    "--unsigned-weights",
+    is_flag=True,
+    help="8-bit weights as unsigned ones: right in any program on x86 CPUs without VNNI too, slow on all others "
+    "(docs/formats/onnx.md).",
+)
 @click.option("--runtime", type=FOLDER, help="Form web: folder with the package of onnxruntime-web [default: npm].")
 @click.option(
     "--no-webgpu", is_flag=True, help="Form web of a full-precision model: without the runtime for GPUs (27 MB)."
@@ -148,6 +154,7 @@ def _write_graph(request: ExportRequest) -> None:
             "batch_size": wishes["batch"] or (1 if wishes["static"] else None),
             "image_size_px": request.sides_px if is_fixed else None,
             "has_fixed_vocabulary": wishes["fixed_vocabulary"],
+            "has_unsigned_weights": wishes["unsigned_weights"],
             "has_embeddings": not wishes["no_embeddings"],
             "score_threshold": 0.001 if wishes["threshold"] is None else wishes["threshold"],
             "nms_max_detections": wishes["nms"],
@@ -161,7 +168,7 @@ def _write_graph(request: ExportRequest) -> None:
     if request.opened.text_bank is None:
         click.echo("the model came without prompts: compared with random embeddings, none are stored")
     click.echo(str(parity))
-    click.echo(self_test(file.num_wide_layers))
+    click.echo(self_test(file.num_wide_layers, has_unsigned_weights=spec.has_unsigned_weights))
 
 
 Writer = Callable[[ExportRequest], None]

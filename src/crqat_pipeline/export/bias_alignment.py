@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from crqat_pipeline.export.integer_weight import IntegerWeight, bias_unit, integer_weight
 from crqat_pipeline.quantization.channel_affine import affine_of
+from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 from crqat_pipeline.quantization.layers import QuantBatchNorm2d, QuantConv2d
 
 
@@ -33,10 +34,10 @@ def align_biases(detector: nn.Module, *, is_coarse: bool = False) -> int:
         norm = modules[layer.batch_norm] if layer.batch_norm else None
         if isinstance(norm, QuantBatchNorm2d):
             affine = affine_of(norm)
-            unit_C = _unit(integer_weight(layer, affine), float(layer.input_quantizer.scale), is_coarse)
+            unit_C = _unit(integer_weight(layer, affine), layer.input_quantizer, is_coarse)
             norm.bias.add_((affine.shift_C / unit_C).round() * unit_C - affine.shift_C)
         elif layer.output_quantizer is not None and layer.bias is not None:
-            unit_C = _unit(integer_weight(layer, None), float(layer.input_quantizer.scale), is_coarse)
+            unit_C = _unit(integer_weight(layer, None), layer.input_quantizer, is_coarse)
             layer.bias.copy_((layer.bias / unit_C).round() * unit_C)
         else:
             continue
@@ -44,5 +45,6 @@ def align_biases(detector: nn.Module, *, is_coarse: bool = False) -> int:
     return count
 
 
-def _unit(weight: IntegerWeight, input_scale: float, is_coarse: bool) -> Tensor:
-    return weight.scale_O * input_scale if is_coarse else bias_unit(weight, input_scale)
+def _unit(weight: IntegerWeight, quantizer: FakeQuantizer, is_coarse: bool) -> Tensor:
+    scale, grid = float(quantizer.scale), quantizer.grid
+    return weight.scale_O * scale if is_coarse else bias_unit(weight, scale, grid.quant_max - grid.quant_min)

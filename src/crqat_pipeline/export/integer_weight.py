@@ -15,6 +15,7 @@ from crqat_pipeline.quantization.channel_affine import ChannelAffine
 from crqat_pipeline.quantization.layers import QuantConv2d, QuantLinear
 
 FINEST_MULTIPLIER = 16
+LARGEST_PAIR = 2**15 - 1
 
 
 @dataclass(frozen=True)
@@ -29,20 +30,25 @@ class IntegerWeight:
     def fits_four_bits(self) -> bool:
         return bool(self.codes.min() >= -8) and bool(self.codes.max() <= 7)
 
-    @property
-    def multiplier(self) -> int:
-        """The largest power of two, up to 16, by which the codes can be multiplied within int8."""
+    def multiplier(self, max_code: int) -> int:
+        """The largest power of two, up to 16, by which the codes can be multiplied within int8.
+
+        Where the codes themselves are not wide for input codes up to max_code, their multiples are not either.
+        """
         largest = max(1, int(self.codes.abs().max()))
-        return min(FINEST_MULTIPLIER, 1 << ((127 // largest).bit_length() - 1))
+        finest = min(FINEST_MULTIPLIER, 1 << ((127 // largest).bit_length() - 1))
+        if _pair(largest, max_code) > LARGEST_PAIR:
+            return finest
+        return min(finest, 1 << ((LARGEST_PAIR // _pair(largest, max_code)).bit_length() - 1))
 
     def is_wide(self, max_code: int) -> bool:
         """Whether two products of input codes up to max_code may leave 16 bits: CPUs without VNNI saturate."""
-        return 2 * max_code * int(self.codes.abs().max()) * self.multiplier > 2**15 - 1
+        return _pair(int(self.codes.abs().max()) * self.multiplier(max_code), max_code) > LARGEST_PAIR
 
 
-def bias_unit(weight: IntegerWeight, input_scale: float) -> Tensor:
+def bias_unit(weight: IntegerWeight, input_scale: float, max_code: int) -> Tensor:
     """(O,) what one unit of an integer kernel's sum is worth: input scale * weight scale / multiplier."""
-    return weight.scale_O / weight.multiplier * input_scale
+    return weight.scale_O / weight.multiplier(max_code) * input_scale
 
 
 @torch.no_grad()
@@ -65,3 +71,8 @@ def integer_weight(layer: QuantConv2d | QuantLinear, affine: ChannelAffine | Non
         codes = codes * along_axis(affine.gain_C.sign(), codes, 0)
         scale_O = torch.where(affine.gain_C == 0, scale_O, scale_O * affine.gain_C.abs())
     return IntegerWeight(codes.to(torch.int8), scale_O, bias_O)
+
+
+def _pair(largest_weight: int, max_code: int) -> int:
+    """The largest sum of two products."""
+    return max(1, 2 * max_code * largest_weight)

@@ -15,11 +15,11 @@ from crqat_pipeline.detectors.common.selection import SelectionSpec, select_dete
 from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.graph import IMAGES
 from crqat_pipeline.export.onnx.runtime import runtime_for
+from crqat_pipeline.export.onnx.saturation import needs_raising, raise_weights
 from crqat_pipeline.inference.onnx_graph import check_graph
 from crqat_pipeline.inference.onnx_session import AUTOMATIC, open_session
 from crqat_pipeline.inference.runnable import ModelFacts, check_answer
 from crqat_pipeline.inference.runtime_fit import warn_of_runtime
-from crqat_pipeline.inference.saturation import warn_of_saturation
 from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, verify
 from crqat_pipeline.runtime.lookup import look_up
 from crqat_pipeline.structures.output import Detections
@@ -35,11 +35,9 @@ class OnnxModel:
         that this project did not export."""
         facts, fixed_px = _facts(path)
         bank = facts.bank
-        if facts.wide_layers and facts.wide_weights != "uint8":
-            warn_of_saturation(path, len(facts.wide_layers))
         runtime = runtime_for(facts.form) if runtime == AUTOMATIC else runtime
         warn_of_runtime(path, facts, runtime)
-        self._run = open_session(path, runtime, facts.form, num_threads)
+        self._run = open_session(path, runtime, facts.form, num_threads, _raised(path, facts))
         self._selection = SelectionSpec(max_candidates=facts.max_candidates, nms_iou=facts.nms_iou)
         self.facts = ModelFacts(
             form=f"ONNX {facts.form}",
@@ -69,6 +67,18 @@ class OnnxModel:
 def to_logits(scores: Tensor) -> Tensor:
     """Finite from above: a graph's score may have been rounded to 1."""
     return scores.clamp(max=HIGHEST_SCORE).logit()
+
+
+def _raised(path: Path, facts: OnnxFacts) -> bytes | None:
+    """The graph with unsigned weights, on CPUs where the signed ones of the file would be wrong."""
+    if not needs_raising(facts):
+        return None
+    import onnx
+
+    model = onnx.load(path)
+    raise_weights(model, facts.wide_layers)
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _facts(path: Path) -> tuple[OnnxFacts, InputSize | None]:

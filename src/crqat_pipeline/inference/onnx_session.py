@@ -1,6 +1,6 @@
 """An exported graph in a runtime: outputs by name.
 
-SESSIONS: runtime -> how to open a file in it.
+SESSIONS: runtime -> how to open a graph in it: the path of a file, or its bytes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ AUTOMATIC = "auto"
 CRASHING = frozenset({("openvino", "spec")})  # OpenVINO 2026.4 with UINT4 tensors
 
 
-def open_session(path: Path, runtime: str, form: str, num_threads: int | None) -> Run:
+def open_session(path: Path, runtime: str, form: str, num_threads: int | None, content: bytes | None = None) -> Run:
     """A function of output names and inputs. runtime "auto": the one that the form was made for, if it is installed.
+
+    content: the graph where it is to be another than that of the file, whose name stands in messages.
 
     Raises ValueError if the runtime is not installed, cannot open the file, or would crash on its form.
     """
@@ -34,32 +36,32 @@ def open_session(path: Path, runtime: str, form: str, num_threads: int | None) -
         )
     open_file = look_up(SESSIONS, runtime, "runtime")
     try:
-        return open_file(path, num_threads)
+        return open_file(str(path) if content is None else content, num_threads)
     except ImportError as error:
         raise ValueError(f"ONNX models need {runtime}. Install it: pip install {runtime}.") from error
     except Exception as error:  # the runtimes raise classes of their own, without a common name
         raise ValueError(f"{runtime} cannot open {path}: {error}. Copy or export the model again.") from error
 
 
-def _onnxruntime(path: Path, num_threads: int | None) -> Run:
+def _onnxruntime(graph: str | bytes, num_threads: int | None) -> Run:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if num_threads is not None:
         options.intra_op_num_threads = num_threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return lambda names, feeds: session.run(list(names), dict(feeds))
 
 
-def _openvino(path: Path, num_threads: int | None) -> Run:
+def _openvino(graph: str | bytes, num_threads: int | None) -> Run:
     import openvino
 
     settings = dict(OPENVINO_SETTINGS)
     if num_threads is not None:
         settings["INFERENCE_NUM_THREADS"] = num_threads
     core = openvino.Core()
-    compiled = core.compile_model(core.read_model(str(path)), "CPU", settings)
+    compiled = core.compile_model(core.read_model(graph), "CPU", settings)
 
     def run(names: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         results = compiled(dict(feeds))
@@ -68,6 +70,6 @@ def _openvino(path: Path, num_threads: int | None) -> Run:
     return run
 
 
-SESSIONS: Mapping[str, Callable[[Path, int | None], Run]] = MappingProxyType(
+SESSIONS: Mapping[str, Callable[[str | bytes, int | None], Run]] = MappingProxyType(
     {"onnxruntime": _onnxruntime, "openvino": _openvino}
 )

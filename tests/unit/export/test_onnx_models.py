@@ -9,6 +9,7 @@ from torchvision.ops import nms
 
 from crqat_pipeline.export.onnx import FORMS, OnnxSpec, build_onnx, write_onnx
 from crqat_pipeline.export.onnx.runtime import open_model
+from crqat_pipeline.export.onnx.saturation import raise_weights
 from crqat_pipeline.structures.vocabulary import TextBank
 from tests.support.small_students import minmax_spec, small_detector, small_inputs, small_student
 
@@ -105,9 +106,26 @@ def test_a_negated_lowest_code_falls_back_to_int8():
         assert stored["backbone.stage1.csp.exit.conv.weight_codes"].data_type == onnx.TensorProto.INT4
 
 
-def test_eight_bit_layers_are_named_as_wide_and_stored_unsigned():
+def test_four_bit_weights_beside_bytes_stay_within_pairs_of_16_bits_and_four_bits_of_the_file():
+    model = build_onnx(small_student(minmax_spec("4-8-8", pre_activation_bits=8)), OnnxSpec(form="fast"))
+    facts = json.loads({entry.key: entry.value for entry in model.metadata_props}["crqat"])
+    assert facts["wide_layers"] == []
+    codes = [tensor for tensor in model.graph.initializer if tensor.name.endswith(".weight_codes")]
+    assert {tensor.data_type for tensor in codes} == {onnx.TensorProto.INT4}
+    assert max(int(values.max()) for values in multipliers(model)) == 8
+
+
+def multipliers(model):
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    muls = [node for node in model.graph.node if node.op_type == "Mul" and node.name.endswith(".weight/Mul")]
+    assert muls
+    return [onnx.numpy_helper.to_array(stored[node.input[1]]) for node in muls]
+
+
+def test_eight_bit_layers_are_named_as_wide_and_stored_unsigned_where_that_is_asked_for():
     student = small_student(minmax_spec("8-8-8"))
-    model = build_onnx(student, OnnxSpec(form="fast"))
+    signed = build_onnx(student, OnnxSpec(form="fast"))
+    model = build_onnx(student, OnnxSpec(form="fast", has_unsigned_weights=True))
     facts = json.loads({entry.key: entry.value for entry in model.metadata_props}["crqat"])
     assert "backbone.stage1.down.conv" in facts["wide_layers"]
     assert len(facts["wide_layers"]) == 54
@@ -119,6 +137,11 @@ def test_eight_bit_layers_are_named_as_wide_and_stored_unsigned():
     assert raised.dtype == np.uint8
     assert np.array_equal(raised.astype(int) - 128, expected.numpy().astype(int))
     assert (stored["backbone.stage1.down.conv.weight_zero_point"] == 128).all()
+    by_default = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in signed.graph.initializer}
+    assert np.array_equal(by_default["backbone.stage1.down.conv.weight_codes"], expected.numpy().astype(np.int8))
+    raise_weights(signed, facts["wide_layers"])
+    changed = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in signed.graph.initializer}
+    assert {name for name, values in stored.items() if not np.array_equal(values, changed[name])} == set()
 
 
 def test_the_tensorrt_form_has_signed_bytes_without_zero_points():

@@ -49,7 +49,7 @@ def test_what_cannot_be_done_is_refused():
 def test_aligned_biases_are_whole_units_and_move_by_half_a_unit_at_most(version):
     student = copy.deepcopy(small_student(minmax_spec(pre_activation_bits=8), version))
     layer, norm = student.neck.td_p4.exit.conv, student.neck.td_p4.exit.bn
-    unit = bias_unit(integer_weight(layer, affine_of(norm)), float(layer.input_quantizer.scale))
+    unit = bias_unit(integer_weight(layer, affine_of(norm)), float(layer.input_quantizer.scale), 15)
     before = affine_of(norm).shift_C
     assert align_biases(student) == (53 if version == 1 else 50)
     after = affine_of(norm).shift_C

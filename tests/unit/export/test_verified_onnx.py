@@ -27,8 +27,9 @@ def report(**changes):
     return ParityReport(**(facts | changes))
 
 
-def test_the_fast_form_of_an_aligned_student_is_written(tmp_path):
-    student = copy.deepcopy(small_student(minmax_spec(pre_activation_bits=8)))
+@pytest.mark.parametrize("bits", ["4-4-8", "4-8-8", "8-8-8"])
+def test_the_fast_form_of_an_aligned_student_is_written(bits, tmp_path):
+    student = copy.deepcopy(small_student(minmax_spec(bits, pre_activation_bits=8)))
     assert align_biases(student) == 50
     written = write_verified_onnx(tmp_path / "m.onnx", student, BATCHES)
     assert (written.file.path, written.file.form) == (tmp_path / "m.onnx", "fast")

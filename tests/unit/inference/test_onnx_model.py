@@ -9,12 +9,13 @@ import torch
 from crqat_pipeline.detectors import build_detector
 from crqat_pipeline.export.onnx import OnnxSpec, write_onnx
 from crqat_pipeline.export.onnx.runtime import compile_openvino
+from crqat_pipeline.export.onnx.saturation import is_saturating
 from crqat_pipeline.inference import Predictor
 from crqat_pipeline.inference.onnx_model import OnnxModel
 from crqat_pipeline.inference.onnx_session import open_session
-from crqat_pipeline.inference.saturation import is_saturating, self_test, warn_of_saturation
+from crqat_pipeline.inference.saturation import self_test
 from crqat_pipeline.structures.vocabulary import TextBank
-from tests.support.small_students import minmax_spec, small_student
+from tests.support.small_students import minmax_spec, small_inputs, small_student
 
 BANK = TextBank(("red lamp", "stray cat", "moon"), torch.randn(3, 64), "test", is_normalized=False)
 
@@ -134,24 +135,34 @@ def test_an_unknown_runtime_is_refused(detector, tmp_path):
         OnnxModel(tmp_path / "m.onnx", "openvin")
 
 
-def test_the_saturation_test_speaks_up_where_it_must(tmp_path, monkeypatch, recwarn):
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_cpu_that_saturates_gets_unsigned_weights_when_a_graph_is_loaded(runtime, tmp_path, monkeypatch):
+    if runtime == "openvino":
+        pytest.importorskip("openvino")
     assert is_saturating() in (True, False)
-    monkeypatch.setattr("crqat_pipeline.inference.saturation.is_saturating", lambda: False)
-    warn_of_saturation(tmp_path / "m.onnx", 3)
-    assert len(recwarn) == 0
-    monkeypatch.setattr("crqat_pipeline.inference.saturation.is_saturating", lambda: True)
-    with pytest.warns(RuntimeWarning, match=r"m\.onnx has 3 layers of full 8-bit codes.*Export it again"):
-        warn_of_saturation(tmp_path / "m.onnx", 3)
+    path, (images, texts) = tmp_path / "m.onnx", small_inputs()
+    assert (
+        write_onnx(
+            path, small_student(minmax_spec("8-8-8", pre_activation_bits=8)), OnnxSpec(form="fast")
+        ).num_wide_layers
+        == 54
+    )
+    wish = {"score_threshold": 0.0, "max_detections": 20}
+    (plain,) = OnnxModel(path, runtime).detect(images[:1], texts, **wish)
+    monkeypatch.setattr("crqat_pipeline.export.onnx.saturation.is_saturating", lambda: True)
+    (raised,) = OnnxModel(path, runtime).detect(images[:1], texts, **wish)
+    torch.testing.assert_close(raised.scores_M, plain.scores_M, atol=2e-5, rtol=0)
 
 
 def test_the_self_test_is_one_line_about_this_cpu_and_this_graph(monkeypatch):
     assert self_test(0).startswith("self-test: ")
     for is_wrong, text in (
         (True, r"this CPU \(no VNNI\) saturates.*54 layers"),
-        (False, r"without saturation.*54 layers"),
+        (False, r"without saturation.*54 layers.*need --unsigned-weights"),
     ):
         monkeypatch.setattr("crqat_pipeline.inference.saturation.is_saturating", lambda is_wrong=is_wrong: is_wrong)
         assert re.search(text, self_test(54))
+    assert "right, slow" in self_test(54, has_unsigned_weights=True)
 
 
 def test_the_empty_file_of_a_switched_off_export_says_so(tmp_path):

@@ -15,6 +15,7 @@ from crqat_pipeline.export.integer_weight import IntegerWeight, bias_unit, integ
 from crqat_pipeline.export.onnx.code_grid import CodeGrid, grid_of
 from crqat_pipeline.export.onnx.emission import Emission, WeightGrid
 from crqat_pipeline.export.onnx.feature_map import FeatureMap, Plain
+from crqat_pipeline.export.onnx.saturation import CODES, MIDDLE, ZERO_POINT
 from crqat_pipeline.quantization.affine import along_axis
 from crqat_pipeline.quantization.channel_affine import ChannelAffine, affine_of
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
@@ -36,7 +37,7 @@ def convolve(emission: Emission, conv: nn.Conv2d, batch_norm: nn.BatchNorm2d | N
     x = emission.on_grid(conv.input_quantizer, feature)
     weight = integer_weight(conv, affine)
     grid, output_quantizer = grid_of(conv.input_quantizer), pre_activation_quantizer(emission, conv, batch_norm)
-    bias = _bias(emission, name, weight, grid.scale, output_quantizer is not None)
+    bias = _bias(emission, name, weight, grid, output_quantizer is not None)
     values = integer_values(emission, name, weight, grid)
     y = emission.graph.node("Conv", x, values, *bias, name=name, **geometry(conv))
     return y if output_quantizer is None else emission.on_grid(output_quantizer, Plain(y))
@@ -52,29 +53,31 @@ def integer_values(emission: Emission, name: str, weight: IntegerWeight, grid: C
 
     Byte forms store int4 codes, widened to int8 when the model is loaded and multiplied there by `weight.multiplier`:
     the integer kernel rounds the bias to input scale * weight scale, and a finer weight scale makes that finer too.
-    A layer whose pairs of products leave 16 bits is stored as uint8: CPUs without VNNI saturate signed weights there.
+    A layer whose pairs of products leave 16 bits is named, as CPUs without VNNI saturate signed weights there, and
+    stored as uint8 where that was asked for.
     """
     graph = emission.graph
     if emission.form.is_ranged:
         return _values_on_grid(emission, name, weight)
-    multiplier = weight.multiplier if emission.form.has_byte_activations else 1
+    multiplier = weight.multiplier(grid.max_code) if emission.form.has_byte_activations else 1
     scale = graph.constant(weight.scale_O / multiplier, f"{name}.weight_scale")
     if emission.form.is_symmetric:
-        codes = graph.constant(weight.codes, f"{name}.weight_codes")
+        codes = graph.constant(weight.codes, CODES.format(name))
         return graph.node("DequantizeLinear", codes, scale, name=f"{name}.weight", axis=0)
     if weight.is_wide(grid.max_code):
         emission.wide_layers.append(name)
-        return _unsigned(emission, name, weight.codes * multiplier, scale)
+        if emission.has_unsigned_weights:
+            return _unsigned(emission, name, weight.codes * multiplier, scale)
     if not weight.fits_four_bits:
-        codes = graph.constant(weight.codes * multiplier, f"{name}.weight_codes")
+        codes = graph.constant(weight.codes * multiplier, CODES.format(name))
     else:
-        codes = graph.int4_constant(weight.codes, f"{name}.weight_codes", is_signed=True)
+        codes = graph.int4_constant(weight.codes, CODES.format(name), is_signed=True)
         if emission.form.has_byte_activations:
             codes = _widened(emission, codes, multiplier, name)
     return graph.node("DequantizeLinear", codes, scale, name=f"{name}.weight", axis=0)
 
 
-def _bias(emission: Emission, name: str, weight: IntegerWeight, input_scale: float, quantizer: bool) -> list[str]:
+def _bias(emission: Emission, name: str, weight: IntegerWeight, grid: CodeGrid, quantizer: bool) -> list[str]:
     """Name of the bias, if there is one.
 
     Before a pre-activation quantizer runtimes turn a float bias into int32 steps on their own; here they get them:
@@ -86,7 +89,7 @@ def _bias(emission: Emission, name: str, weight: IntegerWeight, input_scale: flo
     if not quantizer or emission.form.is_symmetric or emission.form.is_ranged:
         return [graph.constant(weight.bias_O, f"{name}.bias")]
     if emission.form.has_byte_activations:
-        unit_O = bias_unit(weight, input_scale)
+        unit_O = bias_unit(weight, grid.scale, grid.max_code)
     else:
         unit_O = (weight.bias_O.abs() / FINEST_BIAS).clamp(min=SMALLEST_UNIT)
     steps_O = (weight.bias_O.double() / unit_O.double()).round().to(torch.int32)
@@ -137,10 +140,10 @@ def _values_on_grid(emission: Emission, name: str, weight: IntegerWeight) -> str
 
 
 def _unsigned(emission: Emission, name: str, codes: Tensor, scale: str) -> str:
-    """The same values from codes raised by 128."""
+    """The same values from codes raised to unsigned ones."""
     graph = emission.graph
-    raised = graph.constant((codes.to(torch.int16) + 128).to(torch.uint8), f"{name}.weight_codes")
-    middle = graph.constant(np.full(len(codes), 128, np.uint8), f"{name}.weight_zero_point")
+    raised = graph.constant((codes.to(torch.int16) + MIDDLE).to(torch.uint8), CODES.format(name))
+    middle = graph.constant(np.full(len(codes), MIDDLE, np.uint8), ZERO_POINT.format(name))
     return graph.node("DequantizeLinear", raised, scale, middle, name=f"{name}.weight", axis=0)
 
 

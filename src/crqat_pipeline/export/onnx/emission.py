@@ -38,9 +38,9 @@ class WeightGrid(NamedTuple):
 class Emission:
     """Walks a detector; `emitters` maps a module class to the function (emission, module, *inputs) that writes it.
 
-    taps: where parity checks find codes, by quantizer. wide_layers: integer layers whose pairs of products may leave 16
-    bits, which old CPUs saturate. ranges, weight_grids: of a form with ranges, the grid of each clipped tensor, and the
-    scale per output channel and bits of each stored weight.
+    taps: where parity checks find codes, by quantizer. wide_layers: integer layers whose pairs of products may leave
+    16 bits, which old CPUs saturate; has_unsigned_weights: write these so that they do not. ranges, weight_grids: of a
+    form with ranges, the grid of each clipped tensor, and the scale per output channel and bits of each stored weight.
     """
 
     def __init__(
@@ -51,9 +51,11 @@ class Emission:
         emitters: Mapping[type[nn.Module], Emitter],
         *,
         wants_embeddings: bool = True,
+        has_unsigned_weights: bool = False,
     ) -> None:
         self.graph, self.form, self._emitters = graph, form, emitters
         self.wants_embeddings = wants_embeddings
+        self.has_unsigned_weights = has_unsigned_weights
         self.wide_layers: list[str] = []
         self._detector = detector
         self._names = {module: name for name, module in detector.named_modules()}

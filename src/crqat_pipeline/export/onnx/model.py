@@ -84,7 +84,14 @@ def build_graph(
         text = graph.constant(text_bank.embeddings_KD.float(), "text_embeddings")
     else:
         text = graph.input("text_embeddings", (num_prompts, detector.embedding_dim), TensorProto.FLOAT)
-    emission = Emission(graph, form, detector, EMITTERS, wants_embeddings=spec.has_embeddings)
+    emission = Emission(
+        graph,
+        form,
+        detector,
+        EMITTERS,
+        wants_embeddings=spec.has_embeddings,
+        has_unsigned_weights=spec.has_unsigned_weights,
+    )
     if has_emitters(detector):
         tensors = emission.emit(detector.eval(), images, text)
     else:
@@ -120,7 +127,7 @@ def build_graph(
         text_bank=bank_facts(text_bank) if text_bank is not None and spec.has_text_bank else None,
         taps={name: (tap.tensor, tap.kind) for name, tap in emission.taps.items()},
         wide_layers=tuple(emission.wide_layers),
-        wide_weights="uint8",
+        wide_weights="uint8" if spec.has_unsigned_weights else None,
         extra=ExporterFacts.model_validate(dict(metadata or {})),
     )
     return BuiltGraph(graph.model("crqat_detector", {METADATA_KEY: facts.to_json()}), emission)

@@ -27,6 +27,11 @@ class OnnxSpec(BaseModel):
     )
     has_text_bank: bool = Field(True, description="Store the prompts and their embeddings in the file's metadata")
     has_embeddings: bool = Field(True, description="Output the region embeddings (B, N, D) as well")
+    has_unsigned_weights: bool = Field(
+        False,
+        description="8-bit weights beside 8-bit activations raised to unsigned ones: right in any program on x86 CPUs "
+        "without VNNI too, and slow on all others",
+    )
     score_threshold: float = Field(0.001, ge=0, lt=1, description="Stored for users of the file; a probability")
     top_regions: int | None = Field(
         None,
