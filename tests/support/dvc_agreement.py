@@ -168,18 +168,23 @@ def imported_files(graph: Any, stage: str, project: Path) -> set[str]:
     return {f"{path}.py" for path in paths if not (project / path).is_dir()}
 
 
+def code_dependencies(project: Path) -> dict[str, list[str]]:
+    """Stage by stage, what dvc.yaml says of src/."""
+    from dvc.repo import Repo
+
+    with Repo(str(project)) as repo:
+        deps = {stage.name: [dep.def_path for dep in stage.deps] for stage in stages_of_run(repo)}
+    return {stage: [path for path in paths if path.startswith("src/")] for stage, paths in deps.items()}
+
+
 def code_disagreements(project: Path) -> list[str]:
     """Modules that a stage imports and no src/ dependency covers, and dependencies of which it imports nothing."""
     import grimp
-    from dvc.repo import Repo
 
     graph = grimp.build_graph("crqat_pipeline")
     graph.remove_module(SPECS)
-    with Repo(str(project)) as repo:
-        deps = {stage.name: [dep.def_path for dep in stage.deps] for stage in stages_of_run(repo)}
     lines = []
-    for stage, paths in deps.items():
-        covered = [path for path in paths if path.startswith("src/")]
+    for stage, covered in code_dependencies(project).items():
         files = imported_files(graph, stage, project)
         covers = {path: {file for file in files if file == path or file.startswith(f"{path}/")} for path in covered}
         lines += [f"{stage}: deps lacks {file}" for file in sorted(files.difference(*covers.values()))]
