@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 CALIBRATION_IMAGES = 64
 
 
+FLOAT_ATTENTION = (
+    "warning: attention, whose ranges are per head, is in floating point in the file and in the comparison, so that "
+    "its AP may be more than 0.3 points from the student's: measure it (benchmarks/file_accuracy.py)"
+)
+"""Of forms whose runtimes know one range per tensor."""
+
+
 @dataclass(frozen=True)
 class ExportRequest:
     """options: those of the command that only some forms read, by their Python names; None or False where not given.

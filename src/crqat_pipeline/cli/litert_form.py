@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crqat_pipeline.cli.export_request import ExportRequest
+from crqat_pipeline.cli.export_request import FLOAT_ATTENTION, ExportRequest
 
 LITERT = "litert"
 SUFFIX = ".tflite"
@@ -32,7 +32,7 @@ def write(request: ExportRequest) -> None:
     click.echo(
         f"wrote {request.out}: form litert, {made.file_bytes / 2**20:.2f} MB, prompts inside, images (B, H, W, 3)"
     )
-    click.echo("attention, whose ranges are per head, is in floating point in the file and in the comparison:")
+    click.echo(FLOAT_ATTENTION)
     click.echo(str(made.parity))
     if made.rounding is not None:
         click.echo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crqat_pipeline.cli.export_request import ExportRequest
+from crqat_pipeline.cli.export_request import FLOAT_ATTENTION, ExportRequest
 
 NCNN = "ncnn"
 DECIDED = ("opset", "nms", "top", "threshold", "batch")
@@ -27,6 +27,6 @@ def write(request: ExportRequest) -> None:
             f"the lowest code of {made.num_narrowed} grids of 8 bits became the next: int8 in ncnn has 255 codes"
         )
     if made.num_left_out or made.num_narrowed:
-        click.echo("so the network is near the student, not equal; measure its AP: benchmarks/file_accuracy.py")
-    click.echo("attention, whose ranges are per head, is in floating point in the network and in the comparison:")
+        click.echo("so the network is near the student, not equal")
+    click.echo(FLOAT_ATTENTION)
     click.echo(str(made.parity))

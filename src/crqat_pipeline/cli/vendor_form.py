@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crqat_pipeline.cli.export_request import ExportRequest
+from crqat_pipeline.cli.export_request import FLOAT_ATTENTION, ExportRequest
 
 VENDOR = "vendor"
 DECIDED = ("static", "nms", "top", "no_embeddings", "threshold")
@@ -31,5 +31,6 @@ def write(request: ExportRequest) -> None:
         f"ranges of {made.num_ranges} tensors and {made.num_weights} weights; {made.num_float_layers} convolutions and "
         "products have none and stay in floating point, as in the student"
     )
-    click.echo("quantized again by these ranges, in floating point but for attention, whose ranges are per head:")
+    click.echo(FLOAT_ATTENTION)
+    click.echo("quantized again by these ranges:")
     click.echo(str(made.parity))

@@ -50,7 +50,8 @@ def test_a_packed_file_becomes_a_folder_for_toolchains(packed, tmp_path):
         "64x96",
     )
     assert result.exit_code == 0, result.output
-    first, second, _, parity, *_ = result.output.splitlines()
+    first, second, warning, _, parity, *_ = result.output.splitlines()
+    assert warning.startswith("warning: attention")
     assert first.startswith(f"wrote {out}: form vendor, opset 12, model of ")
     assert second.startswith("ranges of ")
     assert "(0 of them no ties)" in parity
