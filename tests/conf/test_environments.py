@@ -16,7 +16,16 @@ SMOKE = ("smoke", "omdet_smoke", "detectron2_smoke", "dosod_smoke", "photos_smok
 DEVICES = {"phone": ("8-8-8", "int8"), "npu": ("4-8-8", "w4a8")}
 ROOTS = {"base": "data", "local": "data"} | {
     env: f"data/{env}"
-    for env in (*SMOKE, *DEVICES, "coco_mini", "photos", "photos_confirmation", "omdet_turbo_tiny", *PAPER_SCALE)
+    for env in (
+        *SMOKE,
+        *DEVICES,
+        "coco_mini",
+        "exploration",
+        "photos",
+        "photos_confirmation",
+        "omdet_turbo_tiny",
+        *PAPER_SCALE,
+    )
 }
 FAMILIES_OF_EXTRAS = {
     "omdet_smoke": "omdet_turbo", "omdet_turbo_tiny": "omdet_turbo", "detectron2_smoke": "detectron2_retinanet",
