@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from crqat_pipeline.detectors.protocol import OpenVocabularyDetector
 from crqat_pipeline.export.onnx.runtime import Execution, Opened, open_model
 from crqat_pipeline.export.onnx.saturation import needs_raising, raise_weights
+from crqat_pipeline.export.onnx.stored_facts import facts_in
 from crqat_pipeline.export.parity_report import CodeRow, ParityReport, joined
-from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, call_of_key, key_of_call, parse_onnx_facts
+from crqat_pipeline.model_files.onnx_facts import OnnxFacts, call_of_key, key_of_call
 from crqat_pipeline.quantization.affine import along_axis
 from crqat_pipeline.quantization.fake_quantizer import FakeQuantizer
 
@@ -122,7 +123,7 @@ def _with_taps(path: Path) -> tuple[bytes, OnnxFacts]:
     import onnx
 
     model = onnx.load(path)
-    facts = parse_onnx_facts({entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY), path)
+    facts = facts_in(model, path)
     if needs_raising(facts):
         raise_weights(model, facts.wide_layers)
     for tensor in sorted({tensor for tensor, _ in facts.taps.values()}):

@@ -16,11 +16,12 @@ from crqat_pipeline.export.onnx.form_table import FORMS
 from crqat_pipeline.export.onnx.graph import IMAGES
 from crqat_pipeline.export.onnx.runtime import runtime_for
 from crqat_pipeline.export.onnx.saturation import needs_raising, raise_weights
+from crqat_pipeline.export.onnx.stored_facts import facts_in
 from crqat_pipeline.inference.onnx_graph import check_graph
 from crqat_pipeline.inference.onnx_session import AUTOMATIC, open_session
 from crqat_pipeline.inference.runnable import ModelFacts, check_answer
 from crqat_pipeline.inference.runtime_fit import warn_of_runtime
-from crqat_pipeline.model_files.onnx_facts import METADATA_KEY, OnnxFacts, parse_onnx_facts, verify
+from crqat_pipeline.model_files.onnx_facts import OnnxFacts, verify
 from crqat_pipeline.runtime.lookup import look_up
 from crqat_pipeline.structures.output import Detections
 
@@ -97,7 +98,7 @@ def _facts(path: Path) -> tuple[OnnxFacts, InputSize | None]:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # protobuf's own class, or whatever a damaged file provokes
         raise ValueError(f"{path} is not a whole ONNX model: {error}. Copy or export it again.") from error
-    facts = parse_onnx_facts({entry.key: entry.value for entry in model.metadata_props}.get(METADATA_KEY), path)
+    facts = facts_in(model, path)
     verify(content, facts, path)
     look_up(FORMS, facts.form, "ONNX form")
     check_graph(model, has_text_input=not facts.has_fixed_vocabulary, path=path)
