@@ -8,7 +8,7 @@ from crqat_pipeline.cli.export_request import ExportRequest
 
 COREML = "coreml"
 SUFFIX = ".mlpackage"
-DECIDED = ("opset", "nms", "top", "threshold")
+DECIDED = ("opset", "nms", "top", "threshold", "unsigned_weights")
 """Options of the command about which this form leaves no choice."""
 ROUNDING, CODES, SMALL = "quantize", "constexpr_blockwise_shift_scale", "int4 weights"
 

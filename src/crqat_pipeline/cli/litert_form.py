@@ -8,7 +8,7 @@ from crqat_pipeline.cli.export_request import FLOAT_ATTENTION, ExportRequest
 
 LITERT = "litert"
 SUFFIX = ".tflite"
-DECIDED = ("opset", "nms", "top", "threshold")
+DECIDED = ("opset", "nms", "top", "threshold", "unsigned_weights")
 """Options of the command about which this form leaves no choice."""
 
 

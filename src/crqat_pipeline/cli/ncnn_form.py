@@ -7,7 +7,7 @@ import click
 from crqat_pipeline.cli.export_request import FLOAT_ATTENTION, ExportRequest
 
 NCNN = "ncnn"
-DECIDED = ("opset", "nms", "top", "threshold", "batch")
+DECIDED = ("opset", "nms", "top", "threshold", "batch", "unsigned_weights")
 """Options of the command about which this form leaves no choice."""
 
 

@@ -7,7 +7,7 @@ import click
 from crqat_pipeline.cli.export_request import FLOAT_ATTENTION, ExportRequest
 
 VENDOR = "vendor"
-DECIDED = ("static", "nms", "top", "no_embeddings", "threshold")
+DECIDED = ("static", "nms", "top", "no_embeddings", "threshold", "unsigned_weights")
 """Options of the command about which this form leaves no choice."""
 
 

@@ -8,7 +8,7 @@ from crqat_pipeline.cli.export_request import ExportRequest
 
 WEB = "web"
 THRESHOLD = 0.3
-DECIDED = ("fixed_vocabulary", "static", "batch", "opset", "nms", "top", "no_embeddings")
+DECIDED = ("fixed_vocabulary", "static", "batch", "opset", "nms", "top", "no_embeddings", "unsigned_weights")
 """Options of the command about which this form leaves no choice."""
 
 
